@@ -1,0 +1,155 @@
+"""Files: every read and write of buildopt goes through one `Files`, so that a test can refuse or interrupt any of them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from buildopt.errors import MachineRefused, UnsafePath
+
+__all__ = ["Files", "digest", "inside"]
+
+
+def digest(content: bytes) -> str:
+    """Return the BLAKE2b-128 of `content` as 32 hexadecimal digits."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def inside(root: Path, relative: str | Path) -> Path:
+    """Return `root / relative` after checking that it cannot leave `root`, not even through a symlink.
+
+    Raises UnsafePath for an absolute path, a `..`, a NUL or newline, and for a symlink on the way or at the end.
+    """
+    text = os.fspath(relative)
+    parts = Path(text).parts
+    if not parts or os.path.isabs(text) or ".." in parts or any(c in text for c in "\0\n\r"):
+        raise UnsafePath(f"path {text!r} is not inside the workspace root")
+    path = root
+    for part in parts:
+        path = path / part
+        if path.is_symlink():
+            raise UnsafePath(f"{path} is a symlink, which buildopt never writes through")
+    return path
+
+
+class Files:
+    """The file system."""
+
+    def read(self, path: Path) -> bytes | None:
+        """Return the content of a regular file, or None when there is none.
+
+        Raises MachineRefused when it exists and cannot be read.
+        """
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _refused("read", path, error) from error
+
+    def mode(self, path: Path) -> int | None:
+        """Return the permission bits of `path`, or None when it does not exist."""
+        try:
+            return stat.S_IMODE(path.lstat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def write_new(self, path: Path, content: bytes, mode: int = 0o644) -> None:
+        """Create `path` (which must not exist) with `content`, flushed to the disk.
+
+        Raises MachineRefused, and leaves no file, when the disk is full or the place is not writable.
+        """
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fchmod(file.fileno(), mode)
+                    os.fsync(file.fileno())
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                raise
+        except OSError as error:
+            raise _refused("write", path, error) from error
+
+    def write(self, path: Path, content: bytes, mode: int = 0o644) -> None:
+        """Replace `path` with `content` in one step: a reader sees the old bytes or the new ones, never a part."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self.remove(temporary)
+        self.write_new(temporary, content, mode)
+        self.replace(temporary, path)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename `source` over `target` and flush the directory."""
+        try:
+            os.replace(source, target)
+            self._flush_directory(target.parent)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                source.unlink()
+            raise _refused("write", target, error) from error
+
+    def remove(self, path: Path) -> None:
+        """Remove the file `path`; nothing happens when there is none."""
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _refused("remove", path, error) from error
+
+    def make_directory(self, path: Path) -> None:
+        """Create `path` and its parents; nothing happens when it exists."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _refused("create", path, error) from error
+
+    def remove_empty_directory(self, path: Path) -> None:
+        """Remove `path` if it is an empty directory; anything else stays."""
+        with contextlib.suppress(OSError):
+            path.rmdir()
+
+    def names(self, path: Path) -> list[str]:
+        """Return the sorted names in the directory `path`; empty when there is no such directory."""
+        try:
+            return sorted(os.listdir(path))
+        except OSError:
+            return []
+
+    @contextlib.contextmanager
+    def lock(self, path: Path) -> Iterator[None]:
+        """Hold an exclusive lock on the file `path` for the length of a with block; waits for its turn."""
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        except OSError as error:
+            raise _refused("lock", path, error) from error
+        try:
+            with contextlib.suppress(ImportError):
+                import fcntl  # noqa: PLC0415 - absent on Windows, where syncs are not locked against each other
+
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _flush_directory(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def _refused(verb: str, path: Path, error: OSError) -> MachineRefused:
+    reason = error.strerror or str(error)
+    hint = None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "free some disk space and run the same command again; no half-written file was left"
+    return MachineRefused(f"cannot {verb} {path}: {reason}", hint=hint)

@@ -1,0 +1,293 @@
+"""Processes: each command in a session of its own, reaped with its cost, killed as a whole.
+
+The session, not the process group, is the unit that is killed: cargo-nextest puts every test in a group of its own,
+but all of them stay in the session of the command. A daemon that made its own session (the sccache server) survives.
+Killing cargo alone would leave its rustc running until the end of the crate (rust-lang/cargo#3950).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from buildopt.errors import MachineRefused, ToolMissing
+
+__all__ = ["Cancel", "Command", "Finished", "run_command", "signals_cancel"]
+
+_GRACE_SECONDS = 0.1  # between TERM and KILL: rustc frees its memory within 0.09 s (median)
+_DRAIN_SECONDS = 0.25  # how long a left-over child may keep our pipes open after the command has ended
+
+
+class Command(NamedTuple):
+    """What to run: an argument vector, never a shell string."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str | None] = {}
+    """Changes to the environment of the host; None removes a variable."""
+    timeout_seconds: float | None = None
+
+
+class Finished(NamedTuple):
+    """What a command did and cost."""
+
+    returncode: int
+    """Exit code, or minus the signal number."""
+    wall_seconds: float
+    cpu_seconds: float
+    """User and system time of the command and of all its reaped descendants (wait4)."""
+    peak_bytes: int
+    """Largest resident set of any single process among them (ru_maxrss)."""
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool = False
+    cancelled: bool = False
+
+
+class Cancel:
+    """A request to stop, which wakes whoever waits for a command."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+
+    def trigger(self, reason: str) -> None:
+        """Ask for the stop; the first reason is kept. Safe inside a signal handler."""
+        if self.reason is None:
+            self.reason = reason
+        with contextlib.suppress(OSError):
+            os.write(self._write, b"x")
+
+    @property
+    def requested(self) -> bool:
+        """Whether a stop was asked for."""
+        return self.reason is not None
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when a stop is asked for."""
+        return self._read
+
+    def close(self) -> None:
+        """Release the two descriptors."""
+        for descriptor in (self._read, self._write):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self._read = self._write = -1
+
+    def __enter__(self) -> Cancel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextlib.contextmanager
+def signals_cancel(cancel: Cancel) -> Iterator[None]:
+    """Turn SIGINT, SIGTERM and SIGHUP into `cancel`; does nothing outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    # A shell that starts a job with nohup ignores SIGHUP on purpose: that choice is kept.
+    numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {
+        number: signal.signal(number, lambda got, _frame: cancel.trigger(signal.Signals(got).name))
+        for number in numbers
+    }
+    try:
+        yield
+    finally:
+        for number, old in previous.items():
+            signal.signal(number, old if old is not None else signal.SIG_DFL)
+
+
+def run_command(
+    command: Command,
+    environ: Mapping[str, str],
+    *,
+    on_stdout: Callable[[bytes], None] | None,
+    on_stderr: Callable[[bytes], None] | None,
+    cancel: Cancel | None,
+) -> Finished:
+    """Run one command to its end; `Host.run` documents it."""
+    environment = {**environ, **{k: v for k, v in command.env.items() if v is not None}}
+    for name in [name for name, value in command.env.items() if value is None]:
+        environment.pop(name, None)
+    started = time.monotonic()
+    child = _start(command, environment)
+    kept_out, kept_err = bytearray(), bytearray()
+    assert child.stdout is not None
+    assert child.stderr is not None
+    streams = {
+        child.stdout.fileno(): on_stdout or kept_out.extend,
+        child.stderr.fileno(): on_stderr or kept_err.extend,
+    }
+    deadline = None if command.timeout_seconds is None else started + command.timeout_seconds
+    try:
+        ending = _pump(child.pid, streams, deadline, cancel)
+    except BaseException:
+        _kill_session(child.pid)
+        _reap(child)
+        raise
+    finally:
+        child.stdout.close()
+        child.stderr.close()
+    if ending != "ended":
+        _kill_session(child.pid)
+    status, usage = _reap(child)
+    return Finished(
+        returncode=os.waitstatus_to_exitcode(status),
+        wall_seconds=time.monotonic() - started,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        peak_bytes=usage.ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024),
+        stdout=bytes(kept_out),
+        stderr=bytes(kept_err),
+        timed_out=ending == "timeout",
+        cancelled=ending == "cancel",
+    )
+
+
+def _start(command: Command, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command.argv,
+            cwd=command.cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        if not command.cwd.is_dir():
+            raise MachineRefused(f"directory {command.cwd} does not exist") from error
+        raise ToolMissing(f"program {command.argv[0]} is not found") from error
+    except OSError as error:
+        raise MachineRefused(f"cannot start {command.argv[0]}: {error.strerror or error}") from error
+
+
+def _pump(
+    pid: int, streams: Mapping[int, Callable[[bytes], object]], deadline: float | None, cancel: Cancel | None
+) -> str:
+    """Hand over output until the process has ended: return `ended`, `timeout` or `cancel`."""
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        for descriptor, sink in streams.items():
+            os.set_blocking(descriptor, False)
+            selector.register(descriptor, selectors.EVENT_READ, sink)
+        exit_descriptor = _pidfd(pid)
+        if exit_descriptor is not None:
+            stack.callback(os.close, exit_descriptor)
+            selector.register(exit_descriptor, selectors.EVENT_READ, None)
+        if cancel is not None:
+            selector.register(cancel.fileno(), selectors.EVENT_READ, None)
+        open_streams = set(streams)
+        ended_at: float | None = None
+        while True:
+            if cancel is not None and cancel.requested and ended_at is None:
+                return "cancel"
+            now = time.monotonic()
+            if ended_at is None and deadline is not None and now >= deadline:
+                return "timeout"
+            if ended_at is None and _has_ended(pid):
+                ended_at = now
+                if exit_descriptor is not None:
+                    selector.unregister(exit_descriptor)
+            if ended_at is not None and (not open_streams or now - ended_at > _DRAIN_SECONDS):
+                return "ended"
+            for key, _ in selector.select(_wait_seconds(now, deadline, ended_at, exit_descriptor is not None)):
+                if key.data is None:
+                    continue
+                chunk = _read(key.fd)
+                if chunk == b"":
+                    selector.unregister(key.fd)
+                    open_streams.discard(key.fd)
+                elif chunk is not None:
+                    key.data(chunk)
+
+
+def _wait_seconds(now: float, deadline: float | None, ended_at: float | None, has_pidfd: bool) -> float | None:
+    if ended_at is not None:
+        return max(0.0, ended_at + _DRAIN_SECONDS - now) + 0.001
+    limits = [] if deadline is None else [max(0.0, deadline - now)]
+    if not has_pidfd:
+        limits.append(0.02)
+    return min(limits) if limits else None
+
+
+def _read(descriptor: int) -> bytes | None:
+    try:
+        return os.read(descriptor, 1 << 16)
+    except BlockingIOError:
+        return None
+
+
+def _pidfd(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def _reap(child: subprocess.Popen[bytes]) -> tuple[int, resource.struct_rusage]:
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    return status, usage
+
+
+def _kill_session(session: int) -> None:
+    """End every process of a session: TERM to all, then KILL to whatever is left, until none lives."""
+    _signal_all(session, _live(session), signal.SIGTERM)
+    until = time.monotonic() + _GRACE_SECONDS
+    while time.monotonic() < until:
+        if not _live(session):
+            return
+        time.sleep(0.005)
+    for _ in range(200):
+        living = _live(session)
+        if not living:
+            return
+        _signal_all(session, living, signal.SIGKILL)
+        time.sleep(0.005)
+
+
+def _signal_all(session: int, pids: list[int], number: int) -> None:
+    with contextlib.suppress(OSError):
+        os.killpg(session, number)
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            os.kill(pid, number)
+
+
+def _live(session: int) -> list[int]:
+    """Return the processes of `session` that run (zombies do not), read from /proc; elsewhere only its leader."""
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return [] if _has_ended(session) else [session]
+    found = []
+    for name in names:
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+                if int(fields[3]) == session and fields[0] not in (b"Z", b"X"):
+                    found.append(int(name))
+    return found

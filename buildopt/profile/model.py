@@ -1,0 +1,263 @@
+"""The profile as types: one declaration that yields the parser, the JSON Schema and the reference page.
+
+The text under each field is its documentation. Durations are seconds, sizes are bytes; people write `"2m"` and `"10GiB"`.
+A field `opt_level` is the key `opt-level`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+__all__ = [
+    "Affected", "Budgets", "Cache", "Cargo", "CargoProfile", "Condition", "Duration", "Ide", "Incremental", "Linker",
+    "Override", "Profile", "Record", "Requires", "Size", "Specifier", "Stage", "Step", "TestGroup",
+]  # fmt: skip
+
+Duration = Annotated[float, "duration"]
+Size = Annotated[int, "size"]
+Specifier = Annotated[str, "specifier"]
+Step = Literal["fmt", "check", "clippy", "build", "test", "doc"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requires:
+    """Versions that must be there before anything runs, as packaging specifiers (`">=1.85"`)."""
+
+    buildopt: Specifier | None = None
+    """buildopt itself."""
+    cargo: Specifier | None = None
+    """Cargo, as `cargo --version` says."""
+    rustc: Specifier | None = None
+    """The compiler, as `rustc --version` says."""
+    sccache: Specifier | None = None
+    """The compiler cache; checked only while `cache.wrapper` names it."""
+    nextest: Specifier | None = None
+    """cargo-nextest."""
+    nox: Specifier | None = None
+    """nox."""
+    python: Specifier | None = None
+    """The Python that runs buildopt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CargoProfile:
+    """One Cargo profile: any key that Cargo's `[profile.*]` takes, under any name."""
+
+    inherits: str | None = None
+    """Cargo profile whose settings this one starts from; needed for a name that is not built in."""
+    opt_level: Literal[0, 1, 2, 3, "s", "z"] | None = None
+    """How hard the compiler optimizes."""
+    debug: bool | Literal[0, 1, 2, "none", "line-directives-only", "line-tables-only", "limited", "full"] | None = None
+    """How much debug information is written."""
+    split_debuginfo: Literal["off", "packed", "unpacked"] | None = None
+    """Where debug information is written."""
+    strip: bool | Literal["none", "debuginfo", "symbols"] | None = None
+    """What is removed from the binary after linking."""
+    debug_assertions: bool | None = None
+    """Whether `debug_assert!` is checked."""
+    overflow_checks: bool | None = None
+    """Whether integer overflow panics."""
+    lto: bool | Literal["off", "thin", "fat"] | None = None
+    """Link-time optimization."""
+    panic: Literal["unwind", "abort"] | None = None
+    """What a panic does."""
+    incremental: bool | None = None
+    """Whether the compiler keeps incremental state; `[incremental]` is the usual place to say so."""
+    codegen_units: int | None = None
+    """How many parts a crate is split into for code generation."""
+    rpath: bool | None = None
+    """Whether rpath is set."""
+    build_override: CargoProfile | None = None
+    """Settings for build scripts, procedural macros and what they depend on."""
+    package: Mapping[str, CargoProfile] = field(default_factory=dict)
+    """Settings for single packages, by name; `"*"` means every package that is not a workspace member."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linker:
+    """Which linker is used. It is written as a rustflag: Cargo's `linker` key rebuilds every crate both ways."""
+
+    prefer: tuple[Literal["mold", "lld", "rust-lld", "wild", "default"], ...] = ()
+    """Linkers in order of preference: the first that this host really has is used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cargo:
+    """What Cargo is told."""
+
+    profile: Mapping[str, CargoProfile] = field(default_factory=dict)
+    """Cargo profiles, by name."""
+    linker: Linker | None = None
+    """Which linker is used on this host."""
+    jobs: int | None = None
+    """Parallel rustc processes on this host; a negative number counts down from the number of processors."""
+    memory_per_job: Size | None = None
+    """Fewer jobs are run when this host has less memory than this for each of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """The compiler cache."""
+
+    wrapper: Literal["none", "sccache"] = "none"
+    """Which wrapper is put before rustc while buildopt runs Cargo; a plain `cargo build` is never touched."""
+    storage: str = "local"
+    """Where compiled units are kept: `local`, `redis://host:port`, `s3://bucket/prefix?region=…`, `memcached://host:port`,
+    `gha` or `webdav+https://host/path`. Credentials never stand here: sccache takes them from the environment."""
+    size: Size | None = None
+    """How large the local storage may grow."""
+    directory: str | None = None
+    """Folder of the local storage; sccache's own default when absent. `~` is the home folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incremental:
+    """Whether rustc keeps incremental state, by where the build runs."""
+
+    local: bool = True
+    """On a developer's machine."""
+    ci: bool = False
+    """In a CI job (the environment variable `CI` is set)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of the pipeline: steps in order, with what they cover and what they may cost."""
+
+    run: tuple[Step, ...]
+    """Steps, in order. `check` before `clippy` is done once, by clippy, which reports what check reports."""
+    requires: tuple[str, ...] = ()
+    """Stages that must have passed before."""
+    features: Literal["default", "all", "none"] | tuple[str, ...] = "default"
+    """Cargo features: those listed are added to the default ones, in each package that has them."""
+    scope: Literal["affected", "workspace"] = "workspace"
+    """`affected`: packages changed since the merge base and in the work tree, and what depends on them."""
+    cargo_profile: str | None = None
+    """Cargo profile to build with; Cargo's own choice when absent."""
+    all_targets: bool = False
+    """Whether check, clippy and build also cover tests, benches and examples."""
+    timeout: Duration | None = None
+    """When the stage is killed, with every process it started."""
+    budget: Duration | None = None
+    """What the stage should cost in wall time; going over is reported."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestGroup:
+    """A group of tests that `dev-test` can be asked for by name, and that CI gives a lane."""
+
+    packages: tuple[str, ...] = ()
+    """Packages, by name or glob; all members when empty."""
+    filter: str | None = None
+    """Only tests whose name contains this text."""
+    features: Literal["default", "all", "none"] | tuple[str, ...] = "default"
+    """Cargo features, as in a stage."""
+    cargo_profile: str | None = None
+    """Cargo profile to build with; Cargo's own choice when absent."""
+    timeout: Duration | None = None
+    """When the group is killed, with every process it started."""
+    budget: Duration | None = None
+    """What the group should cost in wall time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budgets:
+    """What whole scenarios should cost in wall time."""
+
+    clean_build: Duration | None = None
+    """A build with an empty target directory."""
+    incremental_build: Duration | None = None
+    """A build after a small edit."""
+    test_suite: Duration | None = None
+    """All tests."""
+    ci_pipeline: Duration | None = None
+    """The CI pipeline from start to end."""
+    enforce: bool = False
+    """Whether a stage over its budget fails (exit code 1); otherwise it is only said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Affected:
+    """How changed files are mapped to packages."""
+
+    base: str | None = None
+    """Branch or revision that changes are counted from; the default branch of `origin` when absent."""
+    paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Files by glob, relative to the workspace root, and the packages that a change in them affects; an empty list means none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ide:
+    """What rust-analyzer is told, in `.vscode/settings.json`."""
+
+    features: Literal["default", "all", "none"] | tuple[str, ...] = "default"
+    """Cargo features that the editor analyses with."""
+    check: Literal["check", "clippy"] = "check"
+    """Command that the editor runs on save."""
+    build_directory: Literal["own", "shared"] = "own"
+    """`own`: the editor builds in a directory of its own, so that editor and terminal never wait for each other's lock."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What is kept of past runs."""
+
+    keep_runs: int = 1000
+    """How many runs the record keeps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """When an override holds; all keys given must match."""
+
+    ci: bool | None = None
+    """Whether this is a CI job."""
+    os: Literal["linux", "macos", "windows"] | None = None
+    """Operating system of the host."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Override:
+    """Values that hold only under a condition."""
+
+    when: Condition
+    """The condition."""
+    set: Mapping[str, Any]
+    """Tables and keys of the profile, as they would stand at its top level."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A build profile: how one Cargo workspace is built. A table that is present is switched on; an absent one generates nothing."""
+
+    version: Literal[1]
+    """Version of this format."""
+    extends: tuple[str, ...] = ()
+    """Presets by name, or paths of other profiles inside the workspace; later ones win, and this file wins over all."""
+    requires: Requires = Requires()
+    """Versions that must be there before anything runs."""
+    cargo: Cargo | None = None
+    """What Cargo is told."""
+    cache: Cache | None = None
+    """The compiler cache."""
+    incremental: Incremental | None = None
+    """Incremental compilation, by where the build runs."""
+    features: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Feature gates: by package, the features and what each turns on; `dep:x` makes the dependency `x` optional.
+    The package `"*"` means every member, each with those of the dependencies that it has."""
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    """Stages of the pipeline, by name."""
+    tests: Mapping[str, TestGroup] = field(default_factory=dict)
+    """Test groups, by name."""
+    budgets: Budgets = Budgets()
+    """What whole scenarios should cost."""
+    affected: Affected = Affected()
+    """How changed files are mapped to packages."""
+    ide: Ide | None = None
+    """What the editor is told."""
+    record: Record = Record()
+    """What is kept of past runs."""
+    override: tuple[Override, ...] = ()
+    """Values that hold only under a condition."""
