@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-__all__ = ["Dependency", "DependencyKind", "Package", "Target", "Toolchain", "Workspace"]
+__all__ = [
+    "CargoConfig", "ConfigValue", "Dependency", "DependencyKind", "LinkerProbe", "Package", "RustFlags", "Target",
+    "Toolchain", "Workspace",
+]  # fmt: skip
 
 DependencyKind = Literal["normal", "dev", "build"]
 
@@ -94,3 +97,81 @@ class Toolchain(NamedTuple):
     clippy: str | None
     rustfmt: str | None
     nextest: str | None
+
+
+class RustFlags(NamedTuple):
+    """Compiler flags as one source gives them. Sources replace each other, except the `target` tables, which join."""
+
+    table: str
+    """`environment`, `build`, `target.<triple>` or `target.'cfg(…)'`."""
+    flags: tuple[str, ...]
+    form: Literal["array", "string"]
+    """How it is written: Cargo refuses to merge a string in one file with an array in another."""
+    where: str
+    """File, relative to the workspace root where it is inside; `$NAME` for an environment variable."""
+    ours: bool
+    """Whether buildopt wrote it."""
+
+
+class ConfigValue(NamedTuple):
+    """One value of Cargo's configuration, and where it stands."""
+
+    key: tuple[str, ...]
+    """The key, part by part, as `("build", "jobs")`."""
+    value: Any
+    """As TOML has it; text for an environment variable."""
+    where: str
+    """File, relative to the workspace root where it is inside; `$NAME` for an environment variable."""
+    ours: bool
+    """Whether buildopt wrote it."""
+
+    @property
+    def dotted(self) -> str:
+        """Return the key as Cargo's messages write it: `build.jobs`."""
+        return ".".join(f"'{part}'" if "(" in part or "." in part or "*" in part else part for part in self.key)
+
+
+class CargoConfig(NamedTuple):
+    """What Cargo's configuration files and the environment say, before any command line."""
+
+    values: tuple[ConfigValue, ...]
+    """Every value that is given anywhere, the one that wins first. `rustflags` stand apart."""
+    rustflags: tuple[RustFlags, ...]
+    """Every source of compiler flags, the one that wins first."""
+    files: tuple[str, ...]
+    """The files that were read, nearest first, as `where` shows them."""
+    shadowed: tuple[str, ...]
+    """Files named `config.toml` that Cargo ignores because a file `config` stands beside them."""
+
+    def get(self, *key: str, ours: bool | None = None) -> ConfigValue | None:
+        """Return the value that wins for a key, as `get("build", "jobs")`; `ours=False` asks for the user's own."""
+        for value in self.values:
+            if value.key == key and ours in (None, value.ours):
+                return value
+        return None
+
+    @property
+    def rustc_wrapper(self) -> ConfigValue | None:
+        """Return the compiler wrapper that wins. An empty text switches off one that is configured further away."""
+        return self.get("build", "rustc-wrapper")
+
+    @property
+    def linkers(self) -> tuple[ConfigValue, ...]:
+        """Return every `target.*.linker`, the one that wins first."""
+        return tuple(value for value in self.values if value.key[0] == "target" and value.key[-1] == "linker")
+
+
+class LinkerProbe(NamedTuple):
+    """A linker on this host."""
+
+    name: str
+    """`mold`, `lld`, `rust-lld` or `wild`."""
+    path: Path | None
+    works: bool
+    """Whether a trial program could be linked with it."""
+    default: bool
+    """Whether rustc uses it without being told."""
+    rustflags: tuple[str, ...]
+    """What selects it; empty for the default, and for one that does not work."""
+    why: str
+    """One line for people: what was found, or why it cannot be used."""

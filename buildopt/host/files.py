@@ -59,6 +59,14 @@ class Files:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def stamp(self, path: Path) -> tuple[int, int, int] | None:
+        """Return what changes when a file is replaced (size, mtime in ns, inode), or None when there is none."""
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return status.st_size, status.st_mtime_ns, status.st_ino
+
     def write_new(self, path: Path, content: bytes, mode: int = 0o644) -> None:
         """Create `path` (which must not exist) with `content`, flushed to the disk.
 
