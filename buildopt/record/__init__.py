@@ -1,1 +1,19 @@
-"""."""
+"""The record of runs in SQLite: what was run, what it cost, what was rebuilt and why."""
+
+from __future__ import annotations
+
+from buildopt.record.book import Record, host_class, new_run_id
+from buildopt.record.rows import CacheRow, CrateCost, Health, RunRow, StageRow, StepRow, UnitRow
+
+__all__ = [
+    "CacheRow",
+    "CrateCost",
+    "Health",
+    "Record",
+    "RunRow",
+    "StageRow",
+    "StepRow",
+    "UnitRow",
+    "host_class",
+    "new_run_id",
+]

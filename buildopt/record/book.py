@@ -1,0 +1,179 @@
+"""The record of runs: what was run, what it cost, what was rebuilt and why."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from buildopt.host import Host
+from buildopt.record import statements
+from buildopt.record.rows import CrateCost, Health, RunRow, StageRow, StepRow, UnitRow
+
+if TYPE_CHECKING:
+    from buildopt.record.database import Database
+
+__all__ = ["Record", "host_class", "new_run_id"]
+
+T = TypeVar("T")
+
+_FILE = "record.sqlite"
+
+
+class Record:
+    """The runs of one workspace, in `.buildopt/record.sqlite`.
+
+    A run is kept in memory and written in one transaction by `finish_run`, so no reader ever sees half of it. No
+    method raises for a file that is damaged, newer, not writable or on a full disk: `note` then says what happened.
+    """
+
+    def __init__(self, host: Host, state: Path) -> None:
+        self._host = host
+        self._path = state / _FILE
+        self._opened: Database | None = None
+        self._run: RunRow | None = None
+        self._stages: list[StageRow] = []
+        self._steps: list[StepRow] = []
+        self._units: list[UnitRow] = []
+        self._notes: list[str] = []
+
+    @classmethod
+    def open(cls, host: Host, state: Path) -> Self:
+        """Return the record in the folder `state`; its file is opened when it is needed, and created by a write."""
+        return cls(host, state)
+
+    @property
+    def note(self) -> str | None:
+        """What went wrong with the file so far, in one line for a person; look after `finish_run` or a query."""
+        return self._opened.note if self._opened else None
+
+    def begin_run(self, run: RunRow) -> None:
+        """Begin a run; what an unfinished one before it had gathered is dropped."""
+        self._run = run
+        for gathered in (self._stages, self._steps, self._units, self._notes):
+            gathered.clear()
+
+    def add_stage(self, stage: StageRow) -> None:
+        """Add a stage that has ended."""
+        self._stages.append(stage)
+
+    def add_step(self, step: StepRow) -> None:
+        """Add a step that has ended."""
+        self._steps.append(step)
+
+    def add_units(self, stage: str, step: str, units: Iterable[UnitRow]) -> None:
+        """Add the units of a step."""
+        self._units.extend(unit._replace(stage=stage, step=step) for unit in units)
+
+    def add_note(self, text: str) -> None:
+        """Add one line that the run said to the person."""
+        self._notes.append(text)
+
+    def finish_run(
+        self, result: str, *, wall_seconds: float, cpu_seconds: float | None = None, polluted: str | None = None
+    ) -> bool:
+        """Write the run that `begin_run` began; return whether it is in the record.
+
+        `polluted` says why its figures must not be compared with others.
+        """
+        if self._run is None:
+            return False
+        run = self._run._replace(result=result, wall_seconds=wall_seconds, cpu_seconds=cpu_seconds, polluted=polluted)
+        written = statements.Written(run, self._stages, self._steps, self._units, self._notes)
+        self._run = None
+        return self._write(lambda connection: statements.insert(connection, written), 0) > 0
+
+    def prune(self, keep: int) -> int:
+        """Keep the last `keep` runs, and return how many were removed."""
+        return self._write(lambda connection: statements.prune(connection, keep), 0)
+
+    def runs(self, limit: int = 10) -> tuple[RunRow, ...]:
+        """Return the last runs, newest first."""
+        return self._read(lambda connection: statements.runs(connection, limit))
+
+    def stages(self, run: str) -> tuple[StageRow, ...]:
+        """Return the stages of the run with the id `run`, in order."""
+        return self._read(lambda connection: statements.stages(connection, run))
+
+    def steps(self, run: str) -> tuple[StepRow, ...]:
+        """Return the steps of the run with the id `run`, in order."""
+        return self._read(lambda connection: statements.steps(connection, run))
+
+    def units(self, run: str) -> tuple[UnitRow, ...]:
+        """Return the units of the run with the id `run`; of older runs only the rebuilt ones are kept."""
+        return self._read(lambda connection: statements.units(connection, run))
+
+    def notes(self, run: str) -> tuple[str, ...]:
+        """Return what the run with the id `run` said, in order."""
+        return self._read(lambda connection: statements.notes(connection, run))
+
+    def slowest(self, limit: int = 10, *, last: int = 20) -> tuple[CrateCost, ...]:
+        """Return the packages that cost most when rebuilt, over the `last` runs that rebuilt anything."""
+        return self._read(lambda connection: statements.slowest(connection, limit, last))
+
+    def usual_seconds(self, stage: str, like: RunRow | None = None, *, last: int = 10) -> float | None:
+        """Return the median wall time of the last successes of `stage`; None when there is none.
+
+        Runs that waited for a lock or are polluted do not count; with `like`, only runs comparable to it do.
+        """
+        found = self._read(lambda connection: statements.usual_seconds(connection, stage, like, last))
+        return statements.median(found)
+
+    def health(self) -> Health:
+        """Return the state of the file, after reading it."""
+        known = len(self._read(lambda connection: statements.runs(connection, 1_000_000)))
+        exists = self._path.exists()
+        names = self._host.files.names(self._path.parent)
+        sides = (f"{_FILE}-wal", f"{_FILE}-shm")
+        return Health(
+            path=str(self._path),
+            exists=exists,
+            usable=self.note is None or known > 0,
+            writable=self._opened is None or self._opened.writable,
+            runs=known,
+            size_bytes=sum((self._path.with_name(name).stat().st_size for name in names if name in (_FILE, *sides)), 0),
+            note=self.note,
+            set_aside=tuple(
+                name for name in names if name.startswith(f"{_FILE}.damaged-") and not name.endswith(("-wal", "-shm"))
+            ),
+        )
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._opened is not None:
+            self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, query: Callable[[Any], tuple[T, ...]]) -> tuple[T, ...]:
+        return self._database().read(query, ()) if self._path.exists() else ()
+
+    def _write(self, change: Callable[[Any], int], otherwise: int) -> int:
+        return self._database().write(change, otherwise)
+
+    def _database(self) -> Database:
+        if self._opened is None:
+            from buildopt.record.database import Database  # noqa: PLC0415 - sqlite3 costs 5 ms
+
+            self._opened = Database(self._host, self._path)
+        return self._opened
+
+
+def new_run_id(now: float) -> str:
+    """Return an id that is unique and sorts by time, as `20260822T101500123Z-1a2b3c4d`."""
+    milliseconds = int(now * 1000)
+    moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(milliseconds // 1000))
+    return f"{moment}{milliseconds % 1000:03d}Z-{os.urandom(4).hex()}"
+
+
+def host_class(host: Host) -> str:
+    """Return a short text that is equal for machines whose figures may be compared, as `linux-8c-32g`."""
+    memory = host.memory_bytes
+    size = "" if memory is None else f"-{max(1, round(memory / 2**30))}g"
+    return f"{host.system}-{host.cores}c{size}"

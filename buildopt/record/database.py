@@ -1,0 +1,239 @@
+"""The record file: opened, brought to the format of today, set aside when it is damaged. The home of sqlite3."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from buildopt.errors import MachineRefused
+from buildopt.host import Host
+from buildopt.record.schema import FORMAT, STEPS, TABLES
+
+__all__ = ["Database"]
+
+T = TypeVar("T")
+
+_BUSY_SECONDS = 5.0
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_NOT_WRITABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+
+
+class _Damaged(Exception):
+    """The file is not a record that can be read."""
+
+
+class _Newer(Exception):
+    """The file has a format that this buildopt does not know."""
+
+
+class Database:
+    """The record file at `path`. Nothing here raises: what goes wrong ends up in `note`, and the run goes on."""
+
+    def __init__(self, host: Host, path: Path) -> None:
+        self.note: str | None = None
+        self.writable = True
+        self._host = host
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._given_up = False
+
+    def read(self, query: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        """Return what `query` finds, or `otherwise` when there is no file or it cannot be read."""
+        if self._connection is None and not self._path.exists():
+            return otherwise
+        return self._use(query, otherwise)
+
+    def write(self, change: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        """Make `change` in one transaction, creating the file where there is none; `otherwise` when that failed."""
+
+        def transaction(connection: sqlite3.Connection) -> T:
+            with _transaction(connection):
+                return change(connection)
+
+        return self._use(transaction, otherwise) if self.writable else otherwise
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _use(self, action: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        for last_attempt in (False, True):
+            if self._given_up:
+                return otherwise
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                return action(self._connection)
+            except _Newer as error:
+                self._give_up(str(error))
+            except MachineRefused as error:
+                self._give_up(f"nothing is recorded: {error.message}")
+            except (sqlite3.Error, _Damaged, OSError, ValueError, OverflowError, TypeError) as error:
+                if last_attempt or not _is_damage(error):
+                    self._refused(error)
+                else:
+                    self._set_aside()
+        return otherwise
+
+    def _give_up(self, note: str) -> None:
+        self.note = note
+        self._given_up = True
+        self.close()
+
+    def _refused(self, error: Exception) -> None:
+        """Say why one action failed; the next one may work again (a disk that was full, a lock that was held)."""
+        self.note = f"the record {self._path.name} was left as it is: {error}"
+        if _code(error) in _NOT_WRITABLE:
+            self.writable = False
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self._path.parent.is_dir():
+            self._host.files.make_directory(self._path.parent)
+        ignore = self._path.with_name(".gitignore")
+        if not ignore.exists():
+            with contextlib.suppress(MachineRefused):
+                self._host.files.write_new(ignore, b"*\n")
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(connection)
+        except sqlite3.Error as error:
+            connection.close()
+            if _code(error) not in _NOT_WRITABLE:
+                raise
+            return self._connect_read_only(error)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect_read_only(self, error: Exception) -> sqlite3.Connection:
+        """Open a file that may be read and not written, as in a read-only checkout."""
+        self.writable = False
+        self.note = f"nothing is recorded: {self._path} cannot be written ({error})"
+        connection = sqlite3.connect(
+            f"{self._path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None
+        )
+        try:
+            readable = _format(connection) == FORMAT
+        except BaseException:
+            connection.close()
+            raise
+        if not readable:
+            connection.close()
+            raise _Newer(f"{self.note}; its format is not the one of this buildopt, so it is not read either")
+        return connection
+
+    def _set_aside(self) -> None:
+        """Move a damaged file out of the way, unless another process has done so meanwhile."""
+        self.close()
+        try:
+            with self._host.files.lock(self._path.with_name("record.lock")):
+                if _still_damaged(self._path):
+                    name = _move_aside(self._path)
+                    self.note = f"the record was damaged: it was set aside as {name}, and a new one is begun"
+        except (MachineRefused, OSError) as error:
+            self._give_up(f"nothing is recorded: {self._path} is damaged and cannot be set aside ({error})")
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+    found = _format(connection)
+    if found > FORMAT:
+        raise _Newer(
+            f"nothing is recorded: the record has format {found} of a newer buildopt, this one knows {FORMAT}; "
+            "upgrade buildopt, or move record.sqlite away"
+        )
+    if found < FORMAT:
+        if found == 0:
+            _use_wal(connection)
+        _migrate(connection)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if not _tables(connection) >= TABLES:
+        raise _Damaged("tables are missing")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log, which the file remembers. SQLite does not wait for its turn here, so this does."""
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if _code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Take the steps from the format of the file to that of today, all of them or none."""
+    with _transaction(connection):
+        found = _format(connection)
+        if found == 0 and _tables(connection):
+            raise _Damaged("it has tables that are not those of a record")
+        for number, statements in enumerate(STEPS[found:], start=found + 1):
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        raise
+
+
+def _format(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _code(error: Exception) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _is_damage(error: Exception) -> bool:
+    return isinstance(error, _Damaged) or _code(error) in _DAMAGE
+
+
+def _still_damaged(path: Path) -> bool:
+    """Look again, all through the file: another process may have put a sound one in its place."""
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+            _prepare(connection)
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
+    except (sqlite3.Error, _Damaged) as error:
+        return _is_damage(error)
+    except _Newer:
+        return False
+
+
+def _move_aside(path: Path) -> str:
+    number = 1
+    while path.with_name(f"{path.name}.damaged-{number}").exists():
+        number += 1
+    name = f"{path.name}.damaged-{number}"
+    for suffix in ("-wal", "-shm"):
+        side = path.with_name(path.name + suffix)
+        if side.exists():
+            side.replace(path.with_name(name + suffix))
+    path.replace(path.with_name(name))
+    return name

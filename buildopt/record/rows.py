@@ -1,0 +1,138 @@
+"""What the record keeps of a run, as plain values; each row bounds and cleans its own texts on the way in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+__all__ = ["CacheRow", "CrateCost", "Health", "RunRow", "StageRow", "StepRow", "UnitRow", "bounded"]
+
+_CREDENTIALS = re.compile(r"://[^/@\s]+@")
+
+
+class RunRow(NamedTuple):
+    """One run of a verb. Seconds are wall or CPU seconds; None means not known."""
+
+    id: str
+    """Unique, and sorts by time: `new_run_id` makes one."""
+    verb: str
+    """Verb and stages, as `run quick-check`."""
+    started_at: float
+    """Seconds since the epoch."""
+    result: str | None = None
+    """`success`, `failure`, `timeout`, `cancelled` or `skipped`."""
+    wall_seconds: float | None = None
+    cpu_seconds: float | None = None
+    cargo: str | None = None
+    rustc: str | None = None
+    profile_fingerprint: str | None = None
+    git_sha: str | None = None
+    dirty: bool | None = None
+    """Whether the work tree had changes."""
+    host_class: str | None = None
+    """Machines of one class may be compared: `host_class` makes it."""
+    cores: int | None = None
+    ci: bool = False
+    polluted: str | None = None
+    """Why the figures of this run are not comparable (`waited for a lock`, `machine busy`); None when they are."""
+
+
+class StepRow(NamedTuple):
+    """One step of a stage."""
+
+    stage: str
+    name: str
+    argv: tuple[str, ...]
+    result: str
+    wall_seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_bytes: int | None = None
+    lock_wait: bool = False
+    detail: str | None = None
+
+
+class CacheRow(NamedTuple):
+    """What the compiler cache did during one stage."""
+
+    hits: int
+    misses: int
+    errors: int
+    not_cached: Mapping[str, int]
+    """Units that cannot be cached, by reason."""
+    location: str
+
+
+class StageRow(NamedTuple):
+    """One stage of a run."""
+
+    name: str
+    result: str
+    wall_seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_bytes: int | None = None
+    packages: tuple[str, ...] = ()
+    fresh: int = 0
+    rebuilt: int = 0
+    budget_seconds: float | None = None
+    timeout_seconds: float | None = None
+    lock_wait: bool = False
+    detail: str | None = None
+    cache: CacheRow | None = None
+
+
+class UnitRow(NamedTuple):
+    """One of Cargo's units; the first ten fields stand in the order in which the pipeline tells them."""
+
+    package: str
+    version: str
+    target: str
+    mode: str
+    fresh: bool
+    reason: str | None = None
+    start_seconds: float | None = None
+    duration_seconds: float | None = None
+    frontend_seconds: float | None = None
+    codegen_seconds: float | None = None
+    stage: str = ""
+    step: str = ""
+
+
+class CrateCost(NamedTuple):
+    """What a package costs when it is rebuilt: medians over the runs that rebuilt it."""
+
+    package: str
+    versions: tuple[str, ...]
+    seconds: float
+    frontend_seconds: float | None
+    codegen_seconds: float | None
+    runs: int
+    """How many of the runs looked at rebuilt it."""
+
+
+class Health(NamedTuple):
+    """The state of the record file."""
+
+    path: str
+    exists: bool
+    usable: bool
+    writable: bool
+    runs: int
+    size_bytes: int
+    note: str | None
+    """What is wrong, or what was done about it."""
+    set_aside: tuple[str, ...]
+    """Names of damaged files that were set aside earlier."""
+
+
+def bounded(text: str, limit: int = 500) -> str:
+    """Return `text` in at most `limit` characters, without credentials of URLs and without what UTF-8 cannot hold."""
+    clean = _CREDENTIALS.sub("://…@", text).encode("utf-8", "replace").decode()
+    return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
+
+
+def bounded_list(texts: Iterable[str], *, count: int = 1000, limit: int = 200) -> list[str]:
+    """Return at most `count` texts, each bounded; a last entry says how many were left out."""
+    all_texts = list(texts)
+    kept = [bounded(text, limit) for text in all_texts[:count]]
+    return kept if len(all_texts) <= count else [*kept, f"… and {len(all_texts) - count} more"]

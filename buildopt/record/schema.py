@@ -1,0 +1,118 @@
+"""The tables of the record, as the steps that lead from an empty file to the format of today.
+
+A step, once released, is never changed: a new format is a new step at the end.
+"""
+
+from __future__ import annotations
+
+__all__ = ["FORMAT", "STEPS", "TABLES"]
+
+_RUNS_AND_UNITS = (
+    """
+    CREATE TABLE run (
+        key INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        verb TEXT NOT NULL,
+        started_at REAL NOT NULL,
+        result TEXT,
+        wall_seconds REAL,
+        cpu_seconds REAL,
+        cargo TEXT,
+        rustc TEXT,
+        profile_fingerprint TEXT,
+        git_sha TEXT,
+        dirty INTEGER,
+        host_class TEXT,
+        cores INTEGER,
+        ci INTEGER NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE stage (
+        run INTEGER NOT NULL REFERENCES run (key) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        result TEXT NOT NULL,
+        wall_seconds REAL,
+        cpu_seconds REAL,
+        peak_bytes INTEGER,
+        packages TEXT NOT NULL,
+        fresh INTEGER NOT NULL,
+        rebuilt INTEGER NOT NULL,
+        budget_seconds REAL,
+        timeout_seconds REAL,
+        lock_wait INTEGER NOT NULL,
+        detail TEXT,
+        PRIMARY KEY (run, position)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX stage_by_name ON stage (name, run)",
+    """
+    CREATE TABLE step (
+        run INTEGER NOT NULL REFERENCES run (key) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        stage TEXT NOT NULL,
+        name TEXT NOT NULL,
+        argv TEXT NOT NULL,
+        result TEXT NOT NULL,
+        wall_seconds REAL,
+        cpu_seconds REAL,
+        peak_bytes INTEGER,
+        lock_wait INTEGER NOT NULL,
+        detail TEXT,
+        PRIMARY KEY (run, position)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE unit (
+        run INTEGER NOT NULL REFERENCES run (key) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        package TEXT NOT NULL,
+        version TEXT NOT NULL,
+        target TEXT NOT NULL,
+        mode TEXT NOT NULL,
+        fresh INTEGER NOT NULL,
+        reason TEXT,
+        start_seconds REAL,
+        duration_seconds REAL,
+        frontend_seconds REAL,
+        codegen_seconds REAL,
+        stage TEXT NOT NULL,
+        step TEXT NOT NULL,
+        PRIMARY KEY (run, position)
+    ) WITHOUT ROWID
+    """,
+)
+
+_CACHE_NOTES_POLLUTION = (
+    "ALTER TABLE run ADD COLUMN polluted TEXT",
+    """
+    CREATE TABLE cache (
+        run INTEGER NOT NULL REFERENCES run (key) ON DELETE CASCADE,
+        stage TEXT NOT NULL,
+        hits INTEGER NOT NULL,
+        misses INTEGER NOT NULL,
+        errors INTEGER NOT NULL,
+        not_cached TEXT NOT NULL,
+        location TEXT NOT NULL,
+        PRIMARY KEY (run, stage)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE note (
+        run INTEGER NOT NULL REFERENCES run (key) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (run, position)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX unit_rebuilt ON unit (run) WHERE fresh = 0",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_RUNS_AND_UNITS, _CACHE_NOTES_POLLUTION)
+"""`STEPS[n]` leads from format n to format n + 1."""
+
+FORMAT = len(STEPS)
+"""The format that this buildopt writes, kept in the file as `PRAGMA user_version`."""
+
+TABLES = frozenset({"run", "stage", "step", "unit", "cache", "note"})
