@@ -14,6 +14,8 @@ from buildopt.errors import MachineRefused, UnsafePath
 
 __all__ = ["Files", "digest", "inside"]
 
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
 
 def digest(content: bytes) -> str:
     """Return the BLAKE2b-128 of `content` as 32 hexadecimal digits."""
@@ -92,17 +94,32 @@ class Files:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self.remove(temporary)
         self.write_new(temporary, content, mode)
-        self.replace(temporary, path)
+        try:
+            self.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
 
     def replace(self, source: Path, target: Path) -> None:
-        """Rename `source` over `target` and flush the directory."""
+        """Rename `source` over `target` and flush the directory; on an error both stay as they were."""
         try:
             os.replace(source, target)
             self._flush_directory(target.parent)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                source.unlink()
             raise _refused("write", target, error) from error
+
+    def duplicate(self, source: Path, target: Path) -> None:
+        """Give the file `source` the second name `target` (which must not exist).
+
+        A hard link takes no space; where the file system has none, `target` is a copy.
+        """
+        try:
+            os.link(source, target, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise _refused("write", target, error) from error
+            self.write_new(target, self.read(source) or b"", self.mode(source) or 0o644)
 
     def remove(self, path: Path) -> None:
         """Remove the file `path`; nothing happens when there is none."""
@@ -113,8 +130,11 @@ class Files:
 
     def make_directory(self, path: Path) -> None:
         """Create `path` and its parents; nothing happens when it exists."""
+        if path.is_dir():
+            return
         try:
             path.mkdir(parents=True, exist_ok=True)
+            self._flush_directory(path.parent)
         except OSError as error:
             raise _refused("create", path, error) from error
 
