@@ -8,7 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-
 _HOMES = {
     "affected": ("Affected", "affected"),
     "config": ("load_config",),

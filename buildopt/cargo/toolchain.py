@@ -1,0 +1,136 @@
+"""The Rust toolchain that Cargo uses in a workspace: versions, host triple, and which components are there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from buildopt.cargo.kept import read_kept, write_kept
+from buildopt.cargo.model import Toolchain
+from buildopt.errors import MachineRefused, ToolMissing
+from buildopt.host import Command, Finished, Host
+from buildopt.host.files import digest
+
+__all__ = ["probe_toolchain", "toolchain_identity"]
+
+_GET_RUST = "install Rust from https://rustup.rs, then open a new shell"
+_TOOLS = ("cargo", "rustc", "cargo-clippy", "clippy-driver", "cargo-fmt", "rustfmt", "cargo-nextest")
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_TIMEOUT_SECONDS = 300.0  # rustup may install a toolchain that rust-toolchain.toml names
+
+
+def probe_toolchain(host: Host, root: Path, state: Path) -> Toolchain:
+    """Return the toolchain that Cargo uses in `root`; cached in `state` until a binary or a choice of rustup changes.
+
+    Raises ToolMissing when Cargo or rustc is not there, or the toolchain that the workspace names is not installed.
+    """
+    identity = toolchain_identity(host, root)
+    kept = read_kept(host, state, "toolchain", identity)
+    if isinstance(kept, dict) and tuple(kept) == Toolchain._fields:
+        return Toolchain(**kept)
+    toolchain = _probe(host, root)
+    write_kept(host, state, "toolchain", identity, toolchain._asdict())
+    return toolchain
+
+
+def toolchain_identity(host: Host, root: Path) -> str:
+    """Return a digest of everything that decides which toolchain runs in `root`, without starting a process.
+
+    That is: the binaries, the toolchain files from `root` upwards, RUSTUP_TOOLCHAIN, and what rustup has installed.
+    """
+    return digest("\n".join(_facts(host, root)).encode(errors="surrogateescape"))
+
+
+def _facts(host: Host, root: Path) -> Iterator[str]:
+    files = host.files
+    for name in _TOOLS:
+        path = host.which(name)
+        yield f"{path} {path and files.stamp(path)}"
+    yield host.environ.get("RUSTUP_TOOLCHAIN", "")
+    for directory in (root, *root.parents):
+        for name in ("rust-toolchain", "rust-toolchain.toml"):
+            content = files.read(directory / name)
+            if content is not None:
+                yield f"{directory} {name} {digest(content)}"
+    home = _rustup_home(host)
+    yield digest(files.read(home / "settings.toml") or b"")
+    for name in files.names(home / "update-hashes"):
+        yield f"{name} {files.stamp(home / 'update-hashes' / name)}"
+    for name in files.names(home / "toolchains"):
+        toolchain = home / "toolchains" / name
+        yield f"{name} {files.stamp(toolchain)} {files.stamp(toolchain / 'lib' / 'rustlib' / 'components')}"
+
+
+def _rustup_home(host: Host) -> Path:
+    given = host.environ.get("RUSTUP_HOME")
+    home = host.environ.get("HOME") or host.environ.get("USERPROFILE") or "/"
+    return Path(given) if given else Path(home) / ".rustup"
+
+
+def _probe(host: Host, root: Path) -> Toolchain:
+    for name in ("cargo", "rustc"):
+        if host.which(name) is None:
+            raise ToolMissing(f"{name} is not found on PATH", hint=_GET_RUST)
+    cargo = _needed(host, root, "cargo", "-V")
+    rustc = _needed(host, root, "rustc", "-vV")
+    facts = dict(line.split(": ", 1) for line in rustc.splitlines() if ": " in line)
+    release = facts.get("release", "")
+    if not release or "host" not in facts:
+        raise ToolMissing(f"rustc -vV does not name a release and a host: {rustc.strip()!r}", hint=_GET_RUST)
+    return Toolchain(
+        cargo=_version(cargo) or "",
+        rustc=_version(release) or release,
+        host=facts["host"],
+        nightly="-nightly" in release or "-dev" in release,
+        clippy=_optional(host, root, "cargo-clippy", "cargo", "clippy", "-V"),
+        rustfmt=_optional(host, root, "rustfmt", "rustfmt", "--version"),
+        nextest=_optional(host, root, "cargo-nextest", "cargo-nextest", "nextest", "--version"),
+    )
+
+
+def _needed(host: Host, root: Path, *argv: str) -> str:
+    finished = _run(host, root, *argv)
+    if finished.returncode == 0:
+        return finished.stdout.decode(errors="replace")
+    said = _ANSI.sub("", finished.stderr.decode(errors="replace")).strip()
+    toolchain = re.search(r"toolchain '([^']+)' (?:is|was) not (?:installed|found)", said)
+    if toolchain is not None:
+        file = _toolchain_file(host, root)
+        named = f" ({file} names it)" if file else ""
+        raise ToolMissing(
+            f"the Rust toolchain {toolchain[1]} is not installed{named}",
+            hint=f"run: rustup toolchain install {toolchain[1]}",
+        )
+    first = next((line for line in said.splitlines() if line.startswith("error")), said[:300])
+    raise ToolMissing(f"{' '.join(argv)} fails: {first or finished.returncode}", hint=_GET_RUST)
+
+
+def _toolchain_file(host: Host, root: Path) -> str | None:
+    if "RUSTUP_TOOLCHAIN" in host.environ:
+        return "$RUSTUP_TOOLCHAIN"
+    for directory in (root, *root.parents):
+        for name in ("rust-toolchain", "rust-toolchain.toml"):
+            if host.files.read(directory / name) is not None:
+                return name if directory == root else str(directory / name)
+    return None
+
+
+def _optional(host: Host, root: Path, program: str, *argv: str) -> str | None:
+    """Return the version of a component, or None: rustup leaves a proxy behind that fails when it is not installed."""
+    if host.which(program) is None:
+        return None
+    try:
+        finished = _run(host, root, *argv)
+    except MachineRefused:
+        return None
+    return _version(finished.stdout.decode(errors="replace")) if finished.returncode == 0 else None
+
+
+def _run(host: Host, root: Path, *argv: str) -> Finished:
+    return host.run(Command(argv, cwd=root, timeout_seconds=_TIMEOUT_SECONDS))
+
+
+def _version(text: str) -> str | None:
+    found = re.search(r"\d+\.\d+\.\d+", text)
+    return found.group(0) if found else None
