@@ -41,12 +41,15 @@ class Record:
 
     @classmethod
     def open(cls, host: Host, state: Path) -> Self:
-        """Return the record in the folder `state`; its file is opened when it is needed, and created by a write."""
-        return cls(host, state)
+        """Return the record in the folder `state`; a file that is not there is created by the first write."""
+        record = cls(host, state)
+        if record._path.exists():
+            record._database().read(lambda _connection: None, None)
+        return record
 
     @property
     def note(self) -> str | None:
-        """What went wrong with the file so far, in one line for a person; look after `finish_run` or a query."""
+        """What went wrong with the file so far, in one line for a person; `finish_run` may add to it."""
         return self._opened.note if self._opened else None
 
     def begin_run(self, run: RunRow) -> None:
@@ -108,6 +111,10 @@ class Record:
     def notes(self, run: str) -> tuple[str, ...]:
         """Return what the run with the id `run` said, in order."""
         return self._read(lambda connection: statements.notes(connection, run))
+
+    def last_stage(self, stage: str) -> tuple[RunRow, StageRow] | None:
+        """Return the last time that `stage` was run and not skipped, with its run; None when it never was."""
+        return next(iter(self._read(lambda connection: statements.last_stage(connection, stage))), None)
 
     def slowest(self, limit: int = 10, *, last: int = 20) -> tuple[CrateCost, ...]:
         """Return the packages that cost most when rebuilt, over the `last` runs that rebuilt anything."""

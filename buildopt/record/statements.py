@@ -11,7 +11,19 @@ from buildopt.record.rows import CacheRow, CrateCost, RunRow, StageRow, StepRow,
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
-__all__ = ["Written", "insert", "notes", "prune", "runs", "slowest", "stages", "steps", "units", "usual_seconds"]
+__all__ = [
+    "Written",
+    "insert",
+    "last_stage",
+    "notes",
+    "prune",
+    "runs",
+    "slowest",
+    "stages",
+    "steps",
+    "units",
+    "usual_seconds",
+]
 
 _MOST_UNITS = 20_000
 _RUNS_WITH_FRESH_UNITS = 20
@@ -71,6 +83,20 @@ def stages(connection: Connection, run: str) -> tuple[StageRow, ...]:
         (run,),
     )
     return tuple(_stage(row, caches) for row in rows)
+
+
+def last_stage(connection: Connection, stage: str) -> tuple[tuple[RunRow, StageRow], ...]:
+    """Return the last time that `stage` was run and not skipped, with its run; nothing when it never was."""
+    columns = ", ".join(f"run.{name}" for name in RunRow._fields)
+    row = connection.execute(
+        f"SELECT {columns} FROM run JOIN stage ON stage.run = run.key"  # noqa: S608 - names of our own columns
+        " WHERE stage.name = ? AND stage.result <> 'skipped' ORDER BY run.id DESC LIMIT 1",
+        (stage,),
+    ).fetchone()
+    if row is None:
+        return ()
+    run = _run(row)
+    return tuple((run, found) for found in stages(connection, run.id) if found.name == stage)[-1:]
 
 
 def steps(connection: Connection, run: str) -> tuple[StepRow, ...]:
