@@ -55,9 +55,6 @@ def copy_of_example(scratch: Path) -> Path:
     return scratch
 
 
-buildopt.sessions(root=copy_of_example(HERE / ".nox" / "example"))
-
-
 @nox.session
 def tests(session: nox.Session) -> None:
     """The whole suite but the pages; `nox -s tests -- -m 'not slow'` for the quick part."""
@@ -139,6 +136,8 @@ def generate(session: nox.Session) -> None:
         (HERE / name).write_text(str(text))
     session.run("python", "-m", "pytest", "tests/docs", "-p", "no:randomly", env={"BUILDOPT_DOCS": "write"})
 
+
+buildopt.sessions(root=copy_of_example(HERE / ".nox" / "example"))
 
 if __name__ == "__main__":
     nox.main()

@@ -1,0 +1,118 @@
+"""Pages that run: the fenced blocks of a Markdown file, and the real output of the commands in them.
+
+In a block marked `console`, a line that starts with `$ ` is a command and what follows is what it prints. The commands of
+one page run one after another in a fresh copy of the example workspace. Figures are not compared, and a line that is only
+`…` stands for any number of lines. A block marked `console not-run` is for machines that the reader does not have yet.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Block", "Shell", "blocks_of", "commands_of", "matches", "page_after"]
+
+_FENCE = re.compile(r"^```(?P<info>[a-z]+[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_FIGURE = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]+|\d+(?:\.\d+)*(?:[mh]\d+s)?")
+_ANY_LINES = "…"
+
+
+class Block(NamedTuple):
+    """One fenced block."""
+
+    info: str
+    text: str
+    line: int
+    start: int
+    """Where its text starts in the page."""
+
+
+class Call(NamedTuple):
+    """One command of a block and what the page says that it prints."""
+
+    command: str
+    output: str
+
+
+def blocks_of(page: str) -> list[Block]:
+    """Return the fenced blocks that name a language, in order."""
+    found = _FENCE.finditer(page)
+    return [Block(m["info"].strip(), m["text"], page.count("\n", 0, m.start()) + 1, m.start("text")) for m in found]
+
+
+def commands_of(text: str) -> list[Call]:
+    """Return the commands of a console block; a line that ends in a backslash goes on in the next."""
+    calls: list[Call] = []
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command = re.match(r"(?:.*\\\n)*.*", part)
+        assert command is not None
+        calls.append(Call(command[0], part[command.end() :].removeprefix("\n")))
+    return calls
+
+
+def matches(said: str, printed: str) -> bool:
+    """Return whether `printed` is what the page says, figures and runs of spaces aside."""
+    lines = [_plain(line) for line in said.strip().splitlines()]
+    pattern = "".join(r"(?:.*\n)*" if line == _ANY_LINES else f"{_open(line)}\n" for line in lines)
+    return re.fullmatch(pattern, "".join(f"{_plain(line)}\n" for line in printed.strip().splitlines())) is not None
+
+
+def _plain(line: str) -> str:
+    return " ".join(_FIGURE.sub("0", line).split())
+
+
+def _open(line: str) -> str:
+    return ".*".join(re.escape(part) for part in line.split(_ANY_LINES))
+
+
+class Shell:
+    """One folder in which commands run, each with the exit code of the one before as `$?`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.code = 0
+        here = str(Path(sys.executable).parent)
+        self.environ = {
+            **os.environ,
+            "PATH": f"{here}{os.pathsep}{os.environ['PATH']}",
+            "NO_COLOR": "1",
+            "TERM": "dumb",
+        }
+        self.environ["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
+
+    def run(self, command: str) -> str:
+        """Run `command` and return what it prints on both streams, without the paths of this machine."""
+        done = subprocess.run(
+            ["bash", "-c", f"(exit {self.code}); {command}"],
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        self.code = done.returncode
+        return done.stdout.replace(str(self.folder), "~/tally")
+
+
+def page_after(page: str, shell: Shell) -> str:
+    """Return the page with what its commands really print, wherever that is not what it says."""
+    pieces, end = [], 0
+    for block in blocks_of(page):
+        if block.info == "console":
+            pieces += [page[end : block.start], *(_played(call, shell) for call in commands_of(block.text))]
+            end = block.start + len(block.text)
+    return "".join([*pieces, page[end:]])
+
+
+def _played(call: Call, shell: Shell) -> str:
+    printed = shell.run(call.command)
+    if not matches(call.output, printed):
+        return f"$ {call.command}\n" + (f"{printed.rstrip()}\n" if printed.strip() else "")
+    return f"$ {call.command}\n{call.output}"
