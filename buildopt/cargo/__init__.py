@@ -22,7 +22,8 @@ _HOMES = {
     "stderr": ("StderrReader",),
     "timings": ("TimedUnit", "UnitRow", "join_units", "parse_timings"),
     "toolchain": ("probe_toolchain",),
-    "workspace": ("find_root", "load_workspace"),
+    "root": ("find_root",),
+    "workspace": ("load_workspace",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

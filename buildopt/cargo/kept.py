@@ -5,23 +5,28 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from buildopt.errors import MachineRefused
 from buildopt.host import Host
 
-__all__ = ["read_kept", "write_kept"]
+__all__ = ["Kept", "read_kept", "write_kept"]
 
 
-def read_kept(host: Host, state: Path, name: str, key: str | None = None) -> Any:
-    """Return what was kept under `name`; None when nothing was, when the file is damaged, and when `key` is another."""
+class Kept(NamedTuple):
+    """An answer and the key that it was kept under."""
+
+    key: Any
+    value: Any
+
+
+def read_kept(host: Host, state: Path, name: str) -> Kept:
+    """Return what was kept under `name`; both None when nothing was, or the file is damaged."""
     try:
         kept = json.loads(host.files.read(state / "cache" / f"{name}.json") or b"null")
     except (ValueError, RecursionError, MachineRefused):
-        return None
-    if not isinstance(kept, dict) or (key is not None and kept.get("key") != key):
-        return None
-    return kept.get("value")
+        kept = None
+    return Kept(kept.get("key"), kept.get("value")) if isinstance(kept, dict) else Kept(None, None)
 
 
 def write_kept(host: Host, state: Path, name: str, key: str, value: Any) -> None:

@@ -12,9 +12,9 @@ from buildopt.errors import MachineRefused, ToolMissing
 from buildopt.host import Command, Finished, Host
 from buildopt.host.files import digest
 
-__all__ = ["probe_toolchain", "toolchain_identity"]
+__all__ = ["GET_RUST", "missing_toolchain", "probe_toolchain", "toolchain_identity"]
 
-_GET_RUST = "install Rust from https://rustup.rs, then open a new shell"
+GET_RUST = "install Rust from https://rustup.rs, then open a new shell"
 _TOOLS = ("cargo", "rustc", "cargo-clippy", "clippy-driver", "cargo-fmt", "rustfmt", "cargo-nextest")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _TIMEOUT_SECONDS = 300.0  # rustup may install a toolchain that rust-toolchain.toml names
@@ -26,8 +26,8 @@ def probe_toolchain(host: Host, root: Path, state: Path) -> Toolchain:
     Raises ToolMissing when Cargo or rustc is not there, or the toolchain that the workspace names is not installed.
     """
     identity = toolchain_identity(host, root)
-    kept = read_kept(host, state, "toolchain", identity)
-    if isinstance(kept, dict) and tuple(kept) == Toolchain._fields:
+    key, kept = read_kept(host, state, "toolchain")
+    if key == identity and isinstance(kept, dict) and tuple(kept) == Toolchain._fields:
         return Toolchain(**kept)
     toolchain = _probe(host, root)
     write_kept(host, state, "toolchain", identity, toolchain._asdict())
@@ -71,13 +71,13 @@ def _rustup_home(host: Host) -> Path:
 def _probe(host: Host, root: Path) -> Toolchain:
     for name in ("cargo", "rustc"):
         if host.which(name) is None:
-            raise ToolMissing(f"{name} is not found on PATH", hint=_GET_RUST)
+            raise ToolMissing(f"{name} is not found on PATH", hint=GET_RUST)
     cargo = _needed(host, root, "cargo", "-V")
     rustc = _needed(host, root, "rustc", "-vV")
     facts = dict(line.split(": ", 1) for line in rustc.splitlines() if ": " in line)
     release = facts.get("release", "")
     if not release or "host" not in facts:
-        raise ToolMissing(f"rustc -vV does not name a release and a host: {rustc.strip()!r}", hint=_GET_RUST)
+        raise ToolMissing(f"rustc -vV does not name a release and a host: {rustc.strip()!r}", hint=GET_RUST)
     return Toolchain(
         cargo=_version(cargo) or "",
         rustc=_version(release) or release,
@@ -93,17 +93,25 @@ def _needed(host: Host, root: Path, *argv: str) -> str:
     finished = _run(host, root, *argv)
     if finished.returncode == 0:
         return finished.stdout.decode(errors="replace")
+    missing = missing_toolchain(host, root, finished.stderr)
+    if missing is not None:
+        raise missing
     said = _ANSI.sub("", finished.stderr.decode(errors="replace")).strip()
-    toolchain = re.search(r"toolchain '([^']+)' (?:is|was) not (?:installed|found)", said)
-    if toolchain is not None:
-        file = _toolchain_file(host, root)
-        named = f" ({file} names it)" if file else ""
-        raise ToolMissing(
-            f"the Rust toolchain {toolchain[1]} is not installed{named}",
-            hint=f"run: rustup toolchain install {toolchain[1]}",
-        )
     first = next((line for line in said.splitlines() if line.startswith("error")), said[:300])
-    raise ToolMissing(f"{' '.join(argv)} fails: {first or finished.returncode}", hint=_GET_RUST)
+    raise ToolMissing(f"{' '.join(argv)} fails: {first or finished.returncode}", hint=GET_RUST)
+
+
+def missing_toolchain(host: Host, root: Path, stderr: bytes) -> ToolMissing | None:
+    """Return the error for what rustup says in `stderr` when the toolchain of `root` is not installed, else None."""
+    said = _ANSI.sub("", stderr.decode(errors="replace"))
+    found = re.search(r"toolchain '([^']+)' (?:is|was) not (?:installed|found)", said)
+    if found is None:
+        return None
+    file = _toolchain_file(host, root)
+    return ToolMissing(
+        f"the Rust toolchain {found[1]} is not installed{f' ({file} names it)' if file else ''}",
+        hint=f"run: rustup toolchain install {found[1]}",
+    )
 
 
 def _toolchain_file(host: Host, root: Path) -> str | None:
