@@ -68,11 +68,6 @@ def format_size(size: int) -> str:
     """Return a short text for bytes: `512 B`, `4.2 MiB`, `10 GiB`."""
     if size < 1024:
         return f"{size} B"
-    value = float(size)
-    for unit in ("KiB", "MiB", "GiB"):
-        value /= 1024
-        if value < 1024:
-            break
-    else:
-        value, unit = value / 1024, "TiB"
+    steps = next((steps for steps in (1, 2, 3) if size < 1024 ** (steps + 1)), 4)
+    value, unit = size / 1024**steps, ("KiB", "MiB", "GiB", "TiB")[steps - 1]
     return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"

@@ -1,0 +1,131 @@
+"""The command line: arguments in, one verb, an exit code out. No nox is imported here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from buildopt.errors import ArgumentError, BuildoptError, Interrupted, MachineRefused
+from buildopt.host import Host
+
+__all__ = ["main"]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line as an error of ours, so that `--json` and exit codes hold there too."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ArgumentError(message, hint=f"{self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None, *, via_nox: bool = False) -> int:
+    """Run one verb and return its exit code (see `buildopt.errors`); `via_nox` words the closing line for nox."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    host = Host()
+    json = "--json" in words
+    try:
+        arguments = _parser().parse_args(words)
+        show = _shower(arguments)
+        return show(host, arguments, via_nox)
+    except BuildoptError as error:
+        return _report_error(error, json)
+    except KeyboardInterrupt:
+        return _report_error(Interrupted("interrupted"), json)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _report_error(MachineRefused(f"{where}{error.strerror or error}"), json)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a user
+        from buildopt.verbs.bug import as_bug  # noqa: PLC0415 - the rare path
+
+        return _report_error(as_bug(error), json)
+
+
+def _report_error(error: BuildoptError, json: bool) -> int:
+    if json:
+        _print_json(error.as_json())
+    else:
+        sys.stdout.flush()
+        sys.stderr.write("".join(f"{'buildopt: ' if not i else '  '}{line}\n" for i, line in enumerate(error.lines())))
+    return error.exit_code
+
+
+def _print_json(document: Any) -> None:
+    import json  # noqa: PLC0415 - only where asked for
+
+    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def _shower(arguments: argparse.Namespace) -> Callable[[Host, argparse.Namespace, bool], int]:
+    if arguments.verb in ("run", "dev-quick", "dev-test"):
+        from buildopt.show.runs import show_run  # noqa: PLC0415 - each verb loads what it needs
+
+        return show_run
+    if arguments.verb in ("sync", "drift", "rollback"):
+        from buildopt.show.generated import show_generated  # noqa: PLC0415 - as above
+
+        return show_generated
+    from buildopt.show.looks import show_look  # noqa: PLC0415 - as above
+
+    return show_look
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _Parser(add_help=False)
+    common.add_argument("--root", type=Path, metavar="DIR", help="workspace root; the nearest one upwards when absent")
+    common.add_argument(
+        "--profile", type=Path, metavar="FILE", dest="profile_file", help="profile instead of DIR/buildopt.toml"
+    )
+    common.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one value of the profile for this call"
+    )
+    common.add_argument("--json", action="store_true", help="print exactly one JSON document on stdout")
+    parser = _Parser(
+        prog="buildopt", description="Declare how a Cargo workspace is built; generate, run, record and prove it."
+    )
+    parser.add_argument("--version", action="version", version=f"buildopt {_version()}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    def verb(name: str, about: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=about, description=about, parents=[common])
+
+    verb("init", "read the Cargo workspace and write buildopt.toml and noxfile.py; nothing is overwritten")
+    _scoped(verb("dev-quick", "run the stage quick-check for what was changed"))
+    tests = verb("dev-test", "run a test group, the tests of a package, or tests by name")
+    tests.add_argument("names", nargs="*", metavar="GROUP|PACKAGE|FILTER", help="all tests when absent")
+    run = verb("run", "run stages, each after those that it requires")
+    run.add_argument("stages", nargs="+", metavar="STAGE")
+    run.add_argument("--only", action="store_true", help="without the stages that they require")
+    _scoped(run)
+    sync = verb("sync", "show one diff of everything that is generated, then write it")
+    sync.add_argument("--check", action="store_true", help="write nothing; exit 1 when something is stale")
+    sync.add_argument("--dry-run", action="store_true", help="write nothing; exit 0")
+    verb("drift", "fail, with a diff, when a generated file is stale (sync --check)")
+    verb("rollback", "undo the last sync, byte for byte")
+    report = verb("report", "show the last runs, budgets, slowest crates, and why they were rebuilt")
+    report.add_argument("--last", type=int, default=10, metavar="N", help="how many runs to show")
+    verb("doctor", "show tools and versions, what is missing, and settings that fight each other")
+    explain = verb("explain", "show a value of the profile, where it comes from, and why it is there")
+    explain.add_argument("key", metavar="KEY", help="as stages.quick-check.timeout")
+    profile = verb("profile", "check the profile, or print its JSON Schema or reference")
+    shown = profile.add_mutually_exclusive_group()
+    shown.add_argument("--schema", action="store_true", help="print the JSON Schema")
+    shown.add_argument("--reference", action="store_true", help="print the reference page (Markdown)")
+    return parser
+
+
+def _scoped(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--scope", choices=("affected", "workspace"), help="instead of what the stages declare")
+
+
+def _version() -> str:
+    import buildopt  # noqa: PLC0415 - already loaded; named here only
+
+    return buildopt.__version__

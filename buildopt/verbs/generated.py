@@ -1,0 +1,120 @@
+"""`sync`, `drift`, `rollback`: from the profile to generated files, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from buildopt import cargo, generate, sync
+from buildopt.cargo.model import Workspace
+from buildopt.errors import GateRefused, ManifestError, Problem, ToolMissing
+from buildopt.host import Command
+from buildopt.profile.model import Profile
+from buildopt.sync.model import Plan
+from buildopt.verbs.context import Context
+
+__all__ = ["HOST_FILE", "Synced", "committed", "make_plan", "rollback", "write_plan"]
+
+HOST_FILE = ".cargo/buildopt.host.toml"
+_UNRESOLVED = re.compile(r"^(?P<where>\S+?:\d+:\d+): error\[E0(?:432|433|463)\]: (?P<text>.*)$", re.MULTILINE)
+
+
+class Synced(NamedTuple):
+    """What a sync did."""
+
+    plan: Plan
+    notes: tuple[str, ...]
+
+
+def make_plan(context: Context) -> Plan:
+    """Return the edits that make every generated file what the profile says; writes nothing."""
+    profile = context.loaded.profile
+    context.check_requires()
+    host, root = context.host, context.root
+    wants_linker = profile.cargo is not None and profile.cargo.linker is not None
+    inputs = generate.Inputs(
+        profile=profile,
+        workspace=context.workspace,
+        toolchain=context.toolchain,
+        config=cargo.load_config(host, root),
+        linkers=cargo.linkers(host, root, context.toolchain, context.state) if wants_linker else {},
+        cores=host.cores,
+        memory_bytes=host.memory_bytes,
+        texts=sync.read_texts(host, root, generate.wanted_paths(profile, context.workspace)),
+    )
+    return sync.make_plan(host, root, generate.generate(inputs))
+
+
+def committed(plan: Plan) -> Plan:
+    """Return the plan without the file that belongs to this host: nobody commits it, so it is no drift."""
+    return plan._replace(edits=tuple(edit for edit in plan.edits if edit.path != HOST_FILE))
+
+
+def write_plan(context: Context, plan: Plan, progress: Callable[[str], None]) -> tuple[str, ...]:
+    """Apply `plan`, and undo it when Cargo does not accept the result; return what could not be verified.
+
+    Raises ManifestError with Cargo's words, GateRefused when a gate breaks the default build of its package.
+    """
+    notes: list[str] = []
+
+    def verify() -> None:
+        _accepts(context, context.workspace)
+        for package in plan.gated:
+            notes.extend(_probe_gate(context, package, progress))
+
+    context.prepare_state()
+    sync.apply(context.host, context.root, context.state, plan, verify=verify)
+    return tuple(notes)
+
+
+def rollback(context: Context) -> sync.Restored:
+    """Undo the last sync, byte for byte."""
+    return sync.rollback(context.host, context.root, context.state)
+
+
+def _cargo(context: Context) -> str:
+    found = context.host.which("cargo")
+    if found is None:
+        raise ToolMissing("cargo is not found on PATH", hint="install Rust with rustup")
+    return str(found)
+
+
+def _accepts(context: Context, workspace: Workspace) -> None:
+    """Ask Cargo whether it still accepts the workspace. Without a lock file none is made: `--no-deps`."""
+    depth = ("--locked",) if workspace.has_lock else ("--no-deps",)
+    argv = (_cargo(context), "metadata", "--format-version", "1", *depth, "--color", "never")
+    finished = context.host.run(Command(argv, context.root, timeout_seconds=300.0))
+    if finished.returncode != 0:
+        words = finished.stderr.decode(errors="replace").strip()
+        raise ManifestError(
+            "cargo does not accept the generated files; everything is as it was",
+            problems=(Problem(words or f"exit code {finished.returncode}"),),
+            hint="mend the profile as Cargo says, then sync again",
+        )
+
+
+def _probe_gate(context: Context, name: str, progress: Callable[[str], None]) -> list[str]:
+    """Check that `name` still builds with its default features, now that a dependency is optional."""
+    package = next(package for package in context.workspace.members if package.name == name)
+    progress(f"checking that {name} builds without the gated dependencies (default features)")
+    argv = (_cargo(context), "check", "--package", package.spec, "--message-format=short", "--color", "never")
+    finished = context.host.run(Command(argv, context.root, timeout_seconds=1800.0))
+    if finished.returncode == 0:
+        return []
+    gated = _gated_crates(context.loaded.profile, name)
+    text = finished.stderr.decode(errors="replace")
+    uses = [match for match in _UNRESOLVED.finditer(text) if any(f"`{crate}`" in match["text"] for crate in gated)]
+    if not uses:
+        return [f"{name} does not build, for other reasons than its gates: they could not be verified"]
+    raise GateRefused(
+        f"the gates of {name} would break its default build; everything is as it was",
+        problems=tuple(Problem(match["text"], file=match["where"]) for match in uses[:8]),
+        hint=f'put the code behind #[cfg(feature = "…")], or add the gate to `default` of [features.{name}]',
+    )
+
+
+def _gated_crates(profile: Profile, name: str) -> set[str]:
+    lists = [features for package, features in profile.features.items() if package in (name, "*")]
+    items = {item for features in lists for feature in features.values() for item in feature}
+    return {item.removeprefix("dep:").replace("-", "_") for item in items if item.startswith("dep:")}

@@ -1,0 +1,142 @@
+"""`run` and `dev-quick`: from stages to a recorded run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from buildopt import cargo
+from buildopt.errors import ArgumentError, ToolMissing
+from buildopt.pipeline.events import Event, Note
+from buildopt.pipeline.graph import stages_in_order
+from buildopt.pipeline.plan import PlannedStage, Selection, Work, feature_notes, plan_stage
+from buildopt.pipeline.recording import Recording
+from buildopt.pipeline.runner import Outcome, run_stages
+from buildopt.profile.model import Stage
+from buildopt.record import Record, new_run_id
+from buildopt.verbs.compiler import compiler_for
+from buildopt.verbs.context import Context
+
+__all__ = ["execute", "first_stage", "plan_work", "run"]
+
+_DEV_STAGE = "quick-check"
+
+
+def first_stage(context: Context) -> str:
+    """Return the stage that `dev-quick` runs: `quick-check`, or the first one that the profile declares."""
+    stages = context.loaded.profile.stages
+    if not stages:
+        raise ArgumentError(
+            "the profile declares no stage", hint='add [stages.quick-check], or a preset: extends = ["dev-fast"]'
+        )
+    return _DEV_STAGE if _DEV_STAGE in stages else next(iter(stages))
+
+
+def run(
+    context: Context,
+    wanted: Sequence[str],
+    *,
+    emit: Callable[[Event], None],
+    scope: str | None = None,
+    only: bool = False,
+) -> Outcome:
+    """Run the stages `wanted` and those that they require (`only` leaves these out), record it, and return how it ended.
+
+    `scope` replaces the scope of every stage. Raises before anything runs when an argument, the profile, a manifest or
+    a tool is not as it must be.
+    """
+    profile = context.loaded.profile
+    order = stages_in_order(profile.stages, wanted)
+    if only:
+        order = tuple(name for name in order if name in wanted)
+    context.check_requires()
+    stages = {name: profile.stages[name] for name in order}
+    wants_affected = any((scope or stage.scope) == "affected" for stage in stages.values())
+    affected = _affected(context) if wants_affected else None
+    with Record.open(context.host, context.state) as record:
+        planned = []
+        notes: list[str] = []
+        for name, stage in stages.items():
+            chosen = affected if (scope or stage.scope) == "affected" else None
+            planned.append(_plan_stage(context, record, name, stage, chosen))
+            notes += feature_notes(_work(name, stage), context.workspace, profile)
+        return execute(context, record, planned, f"run {' '.join(wanted)}", emit, notes)
+
+
+def plan_work(context: Context, work: Work, selection: Selection) -> PlannedStage:
+    """Return `work` over `selection` as command lines; ToolMissing when a tool that it needs is not there."""
+    cargo_path = context.host.which("cargo")
+    if cargo_path is None:
+        raise ToolMissing("cargo is not found on PATH", hint="install Rust with rustup")
+    synced = context.host.files.read(context.root / ".cargo" / "buildopt.toml") is not None
+    profile = None if synced else context.loaded.profile
+    return plan_stage(work, selection, context.workspace, context.toolchain, cargo=str(cargo_path), profile=profile)
+
+
+def execute(
+    context: Context,
+    record: Record,
+    planned: Sequence[PlannedStage],
+    command: str,
+    emit: Callable[[Event], None],
+    notes: Sequence[str] = (),
+) -> Outcome:
+    """Run what is planned, show it by `emit` and record it."""
+    profile = context.loaded.profile
+    recording = Recording(record, context.toolchain, context.loaded.fingerprint, context.host)
+    context.prepare_state()
+
+    def tell(event: Event) -> None:
+        recording.consume(event)
+        emit(event)
+
+    compiler, why = compiler_for(context, any(stage.steps for stage in planned))
+    for note in (*notes, *([why] if why else [])):
+        emit(Note(note))
+    outcome = run_stages(
+        context.host,
+        context.root,
+        planned,
+        run_id=new_run_id(context.host.now()),
+        command=command,
+        env=_environment(context),
+        compiler=compiler,
+        emit=tell,
+        enforce_budgets=profile.budgets.enforce,
+    )
+    record.prune(profile.record.keep_runs)
+    if record.note:
+        emit(Note(record.note))
+    return outcome
+
+
+def _work(name: str, stage: Stage) -> Work:
+    return Work(name, stage.run, stage.features, stage.cargo_profile, stage.all_targets, stage.timeout, stage.budget)
+
+
+def _plan_stage(context: Context, record: Record, name: str, stage: Stage, affected: Selection | None) -> PlannedStage:
+    members = context.workspace.members
+    whole = Selection(members, whole=True, why=f"all {len(members)} packages")
+    work = _work(name, stage)
+    if affected is None or affected.packages:
+        return plan_work(context, work, affected or whole)
+    if record.usual_seconds(name) is None:
+        return plan_work(context, work, whole._replace(why=f"{affected.why}; never passed before: all packages"))
+    nothing = plan_work(context, work._replace(run=()), affected)
+    return nothing._replace(skipped=f"{affected.why} (--scope workspace runs all packages)")
+
+
+def _affected(context: Context) -> Selection:
+    rules = context.loaded.profile.affected
+    changes = cargo.changes(context.host, context.root, rules.base)
+    affected = cargo.affected(context.workspace, changes, rules.paths)
+    members = tuple(package for package in affected.packages if package.member)
+    return Selection(members, affected.everything, affected.why)
+
+
+def _environment(context: Context) -> Mapping[str, str | None]:
+    """Return what every command of the run gets: 0 for CARGO_INCREMENTAL is safe beside a wrapper, 1 is not."""
+    incremental = context.loaded.profile.incremental
+    if incremental is None:
+        return {}
+    wanted = incremental.ci if context.host.in_ci else incremental.local
+    return {} if wanted else {"CARGO_INCREMENTAL": "0"}

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from buildopt.cargo.model import Package, Target, Toolchain, Workspace
+from buildopt.errors import ToolMissing
+from buildopt.pipeline.plan import Selection, Work, feature_notes, plan_stage
+from buildopt.profile.model import Cargo, CargoProfile, Profile
+
+ROOT = Path("/ws")
+TOOLCHAIN = Toolchain("1.95.0", "1.95.0", "x86_64-unknown-linux-gnu", False, "0.1.95", "1.8.0", "0.9.143")
+
+
+def package(name: str, *features: str, doctest: bool = True) -> Package:
+    lib = Target(name, ("lib",), f"{name}/src/lib.rs", doctest, True)
+    return Package(name, name, "0.1.0", ROOT / name / "Cargo.toml", True, dict.fromkeys(features, ()), (), (lib,))
+
+
+API, CORE = package("api", "gpu"), package("core", "gpu", "development", doctest=False)
+WORKSPACE = Workspace(ROOT, ROOT / "target", (API, CORE), {}, 0, True)
+WHOLE = Selection((API, CORE), whole=True, why="all 2 packages")
+ONE = Selection((CORE,), whole=False, why="1 of 2 packages: core (edited)")
+
+
+def work(*run: str, **changes: object) -> Work:
+    return Work("stage", run, "default", None, False, None, None)._replace(**changes)
+
+
+def lines(
+    planned_work: Work, selection: Selection = WHOLE, toolchain: Toolchain = TOOLCHAIN, profile: Profile | None = None
+) -> list[str]:
+    planned = plan_stage(planned_work, selection, WORKSPACE, toolchain, cargo="cargo", profile=profile)
+    own = {"-v", "--timings", "--message-format=json-render-diagnostics"}
+    return [
+        " ".join(word for word in invocation.argv if word not in own)
+        for step in planned.steps
+        for invocation in step.invocations
+    ]
+
+
+def test_check_before_clippy_is_done_once_and_says_so():
+    planned = plan_stage(work("check", "clippy"), WHOLE, WORKSPACE, TOOLCHAIN, cargo="cargo", profile=None)
+    assert planned.steps[0].invocations == ()
+    assert "clippy" in str(planned.steps[0].skipped)
+    assert lines(work("check", "clippy")) == ["cargo clippy --workspace"]
+
+
+def test_check_after_clippy_is_kept():
+    assert lines(work("clippy", "check")) == ["cargo clippy --workspace", "cargo check --workspace"]
+
+
+def test_affected_packages_are_named_with_their_versions():
+    assert lines(work("check"), ONE) == ["cargo check --package core@0.1.0"]
+
+
+def test_features_go_to_the_packages_that_have_them():
+    assert lines(work("check", features=("development",))) == ["cargo check --workspace --features core/development"]
+    assert lines(work("check", features=("gpu", "development")), ONE) == [
+        "cargo check --package core@0.1.0 --features core/gpu,core/development"
+    ]
+    assert lines(work("check", features="all")) == ["cargo check --workspace --all-features"]
+    assert lines(work("check", features="none")) == ["cargo check --workspace --no-default-features"]
+
+
+def test_tests_are_built_first_then_run_by_nextest_and_doctests_by_cargo():
+    assert lines(work("test", cargo_profile="dev-fast")) == [
+        "cargo test --no-run --workspace --profile dev-fast",
+        "cargo nextest run --workspace --cargo-profile dev-fast --no-tests=pass",
+        "cargo test --doc --package api@0.1.0 --profile dev-fast",
+    ]
+
+
+def test_without_nextest_cargo_runs_all_tests():
+    toolchain = TOOLCHAIN._replace(nextest=None)
+    assert lines(work("test", test_filter="parse"), ONE, toolchain) == [
+        "cargo test --no-run --package core@0.1.0",
+        "cargo test --package core@0.1.0 -- parse",
+    ]
+
+
+def test_a_test_filter_that_looks_like_an_option_stays_a_filter():
+    for line in lines(work("test", test_filter="--no-capture"))[1:]:
+        assert line.endswith("-- --no-capture")
+
+
+def test_a_missing_component_is_refused_before_anything_runs():
+    with pytest.raises(ToolMissing) as caught:
+        lines(work("check", "clippy"), toolchain=TOOLCHAIN._replace(clippy=None))
+    assert caught.value.hint == "rustup component add clippy"
+
+
+def test_a_cargo_profile_that_no_sync_has_written_is_passed_along():
+    fast = CargoProfile(inherits="quick", debug="line-tables-only", package={"*": CargoProfile(opt_level=1)})
+    quick = CargoProfile(inherits="dev", incremental=True)
+    profile = Profile(version=1, cargo=Cargo(profile={"fast": fast, "quick": quick, "other": CargoProfile()}))
+    (line,) = lines(work("check", cargo_profile="fast"), ONE, profile=profile)
+    assert line == (
+        "cargo check --package core@0.1.0 --profile fast"
+        ' --config profile.fast.inherits="quick" --config profile.fast.debug="line-tables-only"'
+        ' --config profile.fast.package."*".opt-level=1'
+        ' --config profile.quick.inherits="dev" --config profile.quick.incremental=true'
+    )
+
+
+def test_a_feature_that_no_package_has_is_said():
+    profile = Profile(version=1, features={"core": {"fast": ()}})
+    notes = feature_notes(work("check", features=("gpu", "fast", "nope")), WORKSPACE, profile)
+    assert notes == (
+        "stage: no package has the feature 'fast': run sync first",
+        "stage: no package has the feature 'nope': it is left out",
+    )
