@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -50,6 +51,10 @@ def copy_of_example(scratch: Path) -> Path:
     for name, content in files.items():
         (scratch / name).parent.mkdir(parents=True, exist_ok=True)
         (scratch / name).write_bytes(content)
+    if shutil.which("git"):  # a repository of its own: what is edited there is seen, and what is edited here is not
+        author = ("-c", "user.name=example", "-c", "user.email=example@localhost", "-c", "commit.gpgsign=false")
+        for words in (("init", "-q", "-b", "main"), ("add", "-A"), (*author, "commit", "-q", "-m", "the example")):
+            subprocess.run(["git", "-C", str(scratch), *words], check=True)
     stamp.parent.mkdir(exist_ok=True)
     stamp.write_text(digest)
     return scratch
