@@ -86,6 +86,13 @@ class Host:
         except (AttributeError, ValueError, OSError):
             return None
 
+    def free_bytes(self, path: Path) -> int | None:
+        """Return the bytes that may still be written where `path` is, or None where the system does not say."""
+        try:
+            return shutil.disk_usage(path).free
+        except OSError:
+            return None
+
     @contextmanager
     def environment(self, changes: Mapping[str, str | None]) -> Iterator[Host]:
         """Yield a host like this one, with `changes` made to its environment (None removes a variable)."""
