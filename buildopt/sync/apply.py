@@ -167,7 +167,8 @@ def _change(
 def _refuse_changed(paths: Iterable[str], message: str, *, hint: str) -> None:
     problems = tuple(Problem(message, file=path) for path in paths)
     if problems:
-        raise ChangedSince(f"{len(problems)} file(s) changed in the meantime", problems=problems, hint=hint)
+        files = "a file has" if len(problems) == 1 else f"{len(problems)} files have"
+        raise ChangedSince(f"{files} changed in the meantime", problems=problems, hint=hint)
 
 
 def _missing_directories(root: Path, paths: Iterable[str]) -> tuple[str, ...]:
