@@ -8,17 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 __all__ = [
     "Affected", "Budgets", "Cache", "Cargo", "CargoProfile", "Condition", "Duration", "Ide", "Incremental", "Linker",
-    "Override", "Profile", "Record", "Requires", "Size", "Specifier", "Stage", "Step", "TestGroup",
+    "Override", "Profile", "Record", "Requires", "Size", "Specifier", "Stage", "Step", "TestGroup", "Within", "Without",
 ]  # fmt: skip
+
+
+class Within(NamedTuple):
+    """Marks a whole number that must lie between two bounds, both included."""
+
+    least: int
+    most: int
+
+
+class Without(NamedTuple):
+    """Marks a table that does not take some of the keys of its type, and says why."""
+
+    keys: tuple[str, ...]
+    reason: str
+
 
 Duration = Annotated[float, "duration"]
 Size = Annotated[int, "size"]
 Specifier = Annotated[str, "specifier"]
 Step = Literal["fmt", "check", "clippy", "build", "test", "doc"]
+PackageSettings = Annotated[
+    "CargoProfile",
+    Without(
+        ("inherits", "lto", "panic", "rpath", "build-override", "package"),
+        "Cargo takes this key only for a whole Cargo profile, not for single packages or build scripts",
+    ),
+]
+PartOfProfile = Annotated[
+    Mapping[str, Any],
+    Without(("version", "extends", "override"), "this key stands only at the top level of a file"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +91,13 @@ class CargoProfile:
     """What a panic does."""
     incremental: bool | None = None
     """Whether the compiler keeps incremental state; `[incremental]` is the usual place to say so."""
-    codegen_units: int | None = None
+    codegen_units: Annotated[int, Within(1, 2**32 - 1)] | None = None
     """How many parts a crate is split into for code generation."""
     rpath: bool | None = None
     """Whether rpath is set."""
-    build_override: CargoProfile | None = None
+    build_override: PackageSettings | None = None
     """Settings for build scripts, procedural macros and what they depend on."""
-    package: Mapping[str, CargoProfile] = field(default_factory=dict)
+    package: Mapping[str, PackageSettings] = field(default_factory=dict)
     """Settings for single packages, by name; `"*"` means every package that is not a workspace member."""
 
 
@@ -91,7 +117,7 @@ class Cargo:
     """Cargo profiles, by name."""
     linker: Linker | None = None
     """Which linker is used on this host."""
-    jobs: int | None = None
+    jobs: Annotated[int, Within(-1024, 1024)] | None = None
     """Parallel rustc processes on this host; a negative number counts down from the number of processors."""
     memory_per_job: Size | None = None
     """Fewer jobs are run when this host has less memory than this for each of them."""
@@ -204,7 +230,7 @@ class Ide:
 class Record:
     """What is kept of past runs."""
 
-    keep_runs: int = 1000
+    keep_runs: Annotated[int, Within(1, 1_000_000)] = 1000
     """How many runs the record keeps."""
 
 
@@ -224,7 +250,7 @@ class Override:
 
     when: Condition
     """The condition."""
-    set: Mapping[str, Any]
+    set: PartOfProfile
     """Tables and keys of the profile, as they would stand at its top level."""
 
 

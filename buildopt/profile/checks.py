@@ -1,0 +1,220 @@
+"""What types cannot say: names that must exist, circles, characters, paths. Each check reports, none raises."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from buildopt.errors import Problem
+from buildopt.profile.model import CargoProfile, Profile, Stage, TestGroup
+from buildopt.profile.storage import storage_problem
+from buildopt.profile.wording import did_you_mean, dotted, shown, unsafe_characters
+
+__all__ = ["BUILT_IN_PROFILES", "check_profile", "check_text"]
+
+BUILT_IN_PROFILES = ("dev", "release", "test", "bench")
+_LONGEST_TEXT = 4096
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
+_CARGO_PROFILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", re.ASCII)
+_PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}", re.ASCII)
+_PACKAGE_GLOB = re.compile(r"[A-Za-z0-9_*?\[][A-Za-z0-9_*?\[\]!-]{0,127}", re.ASCII)
+_PACKAGE_SPEC = re.compile(rf"\*|{_PACKAGE.pattern}([@:][0-9][0-9A-Za-z.+-]{{0,63}})?", re.ASCII)
+_FEATURE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}", re.ASCII)
+_STAGE_FEATURE = re.compile(rf"({_PACKAGE.pattern}/)?{_FEATURE.pattern}", re.ASCII)
+_GATE = re.compile(rf"dep:{_PACKAGE.pattern}|({_PACKAGE.pattern}\??/)?{_FEATURE.pattern}", re.ASCII)
+_REVISION = re.compile(r"[A-Za-z0-9_.@][A-Za-z0-9_./@{}^~+#-]{0,254}", re.ASCII)
+_PATH_GLOB = re.compile(r"[^\\:|<>\"]{1,1024}")
+
+# Names that Cargo refuses for a [profile.*] table (restricted_names in Cargo; tried with 1.95; `debug` from 1.99 on).
+_RESERVED_PROFILES = frozenset({
+    "build", "build-override", "check", "clean", "config", "debug", "fetch", "fix", "install", "metadata", "package",
+    "publish", "report", "root", "run", "rust", "rustc", "rustdoc", "target", "tmp", "uninstall",
+})  # fmt: skip
+# Sessions and verbs that buildopt has already.
+_RESERVED_STAGES = frozenset({
+    "bench-build-times", "bench-development-cycle", "bench-incremental", "ci-matrix", "dev-quick", "dev-test", "dev-watch",
+    "doctor", "drift", "report", "rollback", "sync", "tune",
+})  # fmt: skip
+
+
+class Say(Protocol):
+    """Takes one problem: its key, what is wrong, what to do."""
+
+    def __call__(self, path: tuple[str, ...], message: str, hint: str | None = None) -> None: ...
+
+
+def check_profile(profile: Profile, say: Say) -> None:
+    """Report everything in the merged profile that its types cannot say."""
+    cargo_profiles = profile.cargo.profile if profile.cargo else {}
+    _check_cargo_profiles(cargo_profiles, say)
+    _check_stages(profile.stages, cargo_profiles, say)
+    _check_tests(profile.tests, cargo_profiles, say)
+    _check_gates(profile.features, say)
+    _check_affected(profile, say)
+    if profile.ide:
+        _check_features(("ide",), profile.ide.features, say)
+    if profile.cargo and profile.cargo.jobs == 0:
+        say(("cargo", "jobs"), "0 is no number of jobs", "leave the key out for one job a processor")
+    if profile.cache:
+        _check_cache(profile.cache.storage, profile.cache.directory, say)
+
+
+def check_text(value: Any, file: str, path: tuple[str | int, ...] = ()) -> Iterator[Problem]:
+    """Yield each key and text of a document that holds a control character, a line break, or far too much."""
+    if isinstance(value, str):
+        if found := unsafe_characters(value):
+            yield Problem(f"the text holds {found}, which is not allowed", file=file, key=dotted(path))
+        elif len(value) > _LONGEST_TEXT:
+            yield Problem(f"longer than {_LONGEST_TEXT} characters", file=file, key=dotted(path))
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if found := unsafe_characters(key):
+                yield Problem(f"the key holds {found}, which is not allowed", file=file, key=dotted((*path, key)))
+            yield from check_text(item, file, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from check_text(item, file, (*path, index))
+
+
+def _check_cargo_profiles(profiles: Mapping[str, CargoProfile], say: Say) -> None:
+    for name, profile in profiles.items():
+        here = ("cargo", "profile", name)
+        if not _CARGO_PROFILE.fullmatch(name):
+            say(here, f"{shown(name)} is no name for a Cargo profile", "letters, digits, - and _")
+        elif name.lower() in _RESERVED_PROFILES or name.lower().startswith("cargo"):
+            hint = "the default development profile is named dev" if name.lower() == "debug" else "choose another name"
+            say(here, f"Cargo keeps the name {shown(name)} for itself", hint)
+        _check_inherits(name, profile, profiles, say)
+        for package in profile.package:
+            if not _PACKAGE_SPEC.fullmatch(package):
+                say((*here, "package", package), f"{shown(package)} is no package", 'a name, name@version, or "*"')
+    for circle in _circles({name: [profile.inherits] for name, profile in profiles.items() if profile.inherits}):
+        say(("cargo", "profile", circle[0], "inherits"), f"inherits itself: {' → '.join(circle)}", "break the circle")
+
+
+def _check_inherits(name: str, profile: CargoProfile, profiles: Mapping[str, CargoProfile], say: Say) -> None:
+    here = ("cargo", "profile", name, "inherits")
+    known = [*profiles, *BUILT_IN_PROFILES]
+    if profile.inherits is None:
+        if name not in BUILT_IN_PROFILES:
+            say(
+                here,
+                "missing; Cargo wants it for every profile that is not built in",
+                'most inherit "dev" or "release"',
+            )
+    elif name in ("dev", "release"):
+        say(here, f"Cargo does not let {name} inherit", "remove this line")
+    elif profile.inherits not in known:
+        hint = did_you_mean(profile.inherits, known) or f"there are {', '.join(known)}"
+        say(here, f"no such Cargo profile: {shown(profile.inherits)}", hint)
+
+
+def _check_stages(stages: Mapping[str, Stage], cargo_profiles: Mapping[str, CargoProfile], say: Say) -> None:
+    for name, stage in stages.items():
+        here = ("stages", name)
+        _check_name(here, "stage", say)
+        if name in _RESERVED_STAGES:
+            say(here, f"{name} is a session of buildopt already", "choose another name for the stage")
+        if not stage.run:
+            say((*here, "run"), "at least one step is expected", None)
+        for required in stage.requires:
+            if required not in stages:
+                hint = did_you_mean(required, stages) or f"there are {', '.join(stages)}"
+                say((*here, "requires"), f"no such stage: {shown(required)}", hint)
+        _check_features(here, stage.features, say)
+        _check_profile_name(here, stage.cargo_profile, cargo_profiles, say)
+    for circle in _circles({name: stage.requires for name, stage in stages.items()}):
+        say(("stages", circle[0], "requires"), f"the stage requires itself: {' → '.join(circle)}", "break the circle")
+
+
+def _check_tests(tests: Mapping[str, TestGroup], cargo_profiles: Mapping[str, CargoProfile], say: Say) -> None:
+    for name, group in tests.items():
+        here = ("tests", name)
+        _check_name(here, "test group", say)
+        for package in group.packages:
+            if not _PACKAGE_GLOB.fullmatch(package):
+                say((*here, "packages"), f"{shown(package)} is no package", "a name, or a glob with * ? [ ]")
+        if group.filter is not None and (not group.filter.strip() or group.filter.startswith("-")):
+            say(
+                (*here, "filter"), f"{shown(group.filter)} is no part of a test name", "leave the key out for all tests"
+            )
+        _check_features(here, group.features, say)
+        _check_profile_name(here, group.cargo_profile, cargo_profiles, say)
+
+
+def _check_name(path: tuple[str, ...], what: str, say: Say) -> None:
+    if not _NAME.fullmatch(path[-1]):
+        say(path, f"{shown(path[-1])} is no name for a {what}", "a letter first, then letters, digits, - and _")
+
+
+def _check_profile_name(
+    here: tuple[str, ...], name: str | None, profiles: Mapping[str, CargoProfile], say: Say
+) -> None:
+    known = [*profiles, *(built_in for built_in in BUILT_IN_PROFILES if built_in not in profiles)]
+    if name is not None and name not in known:
+        hint = did_you_mean(name, known) or f"declare it as [cargo.profile.…]; there are {', '.join(known)}"
+        say((*here, "cargo-profile"), f"no such Cargo profile: {shown(name)}", hint)
+
+
+def _check_features(here: tuple[str, ...], features: str | tuple[str, ...], say: Say) -> None:
+    for feature in features if isinstance(features, tuple) else ():
+        if not _STAGE_FEATURE.fullmatch(feature):
+            say((*here, "features"), f"{shown(feature)} is no Cargo feature", "a name, or package/name")
+
+
+def _check_gates(gates: Mapping[str, Mapping[str, tuple[str, ...]]], say: Say) -> None:
+    for package, features in gates.items():
+        if package != "*" and not _PACKAGE.fullmatch(package):
+            say(("features", package), f"{shown(package)} is no package", 'the name of a member, or "*" for all')
+        for feature, turned_on in features.items():
+            here = ("features", package, feature)
+            if not _FEATURE.fullmatch(feature):
+                say(here, f"{shown(feature)} is no name for a feature", "letters, digits, _ - + and .")
+            for entry in turned_on:
+                if not _GATE.fullmatch(entry):
+                    say(
+                        here,
+                        f"{shown(entry)} turns nothing on",
+                        "a feature, dep:name, package/feature or package?/feature",
+                    )
+
+
+def _check_affected(profile: Profile, say: Say) -> None:
+    base = profile.affected.base
+    if base is not None and (not _REVISION.fullmatch(base) or ".." in base):
+        say(("affected", "base"), f"{shown(base)} is no branch or revision", "for example origin/main")
+    for glob, packages in profile.affected.paths.items():
+        here = ("affected", "paths", glob)
+        if glob.startswith(("/", "~")) or ".." in glob.split("/") or not _PATH_GLOB.fullmatch(glob):
+            say(here, "no path inside the workspace", "write it from the workspace root, with / and without ..")
+        for package in packages:
+            if not _PACKAGE_GLOB.fullmatch(package):
+                say(here, f"{shown(package)} is no package", "a name, or a glob with * ? [ ]")
+
+
+def _check_cache(storage: str, directory: str | None, say: Say) -> None:
+    if problem := storage_problem(storage):
+        say(("cache", "storage"), *problem)
+    if directory is not None and (not directory.strip() or ".." in re.split(r"[/\\]", directory)):
+        say(("cache", "directory"), f"{shown(directory)} is no folder", "a path without .., ~ is the home folder")
+
+
+def _circles(edges: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, ...]]:
+    """Yield the circles of a graph, each as a chain that ends where it began. Depth first, without recursion."""
+    done: set[str] = set()
+    for start in edges:
+        chain: dict[str, None] = {}  # a dict, because membership is asked for each edge
+        pending = [(start, 0)]
+        while pending:
+            node, depth = pending.pop()
+            while len(chain) > depth:
+                done.add(chain.popitem()[0])
+            if node in chain:
+                nodes = list(chain)
+                yield (*nodes[nodes.index(node) :], node)
+            elif node not in done:
+                chain[node] = None
+                pending += [(after, depth + 1) for after in reversed(list(edges.get(node, ())))]
+        done.update(chain)
