@@ -1,0 +1,123 @@
+"""`.cargo/buildopt.toml`: the Cargo profiles, for every colleague the same. Committed; no time, version or machine in it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from buildopt.cargo.model import Toolchain
+from buildopt.errors import Problem, ProfileError
+from buildopt.generate.features import did_you_mean
+from buildopt.generate.toml import key_text, value_text
+from buildopt.profile.model import CargoProfile, Profile
+
+__all__ = ["HEADER", "HOST_NAME", "MARK", "Settings", "has_host_file", "render", "render_body"]
+
+HOST_NAME = "buildopt.host.toml"
+MARK = "# Written by buildopt"
+HEADER = f"""\
+{MARK} from buildopt.toml; `buildopt sync` writes it again, so edit buildopt.toml instead.
+# Cargo reads it through the `include` in its configuration beside this file, whose own values win over these.
+# To remove it: delete this file and its name in that `include`.
+"""
+
+_BUILT_IN = frozenset({"dev", "release", "test", "bench"})
+_RESERVED = frozenset({"build", "debug", "package", "doc", "check", "root", "install", "none", "uninstall"})
+_NOT_IN_OVERRIDES = frozenset({"inherits", "panic", "lto", "rpath"})
+
+Key = tuple[str, ...]
+
+
+class Settings(NamedTuple):
+    """What the file holds, and what was left out of it."""
+
+    tables: Mapping[Key, Mapping[str, Any]]
+    notes: tuple[str, ...]
+
+
+def has_host_file(profile: Profile) -> bool:
+    """Whether the profile asks for anything that depends on the machine (whether or not this one has it)."""
+    cargo = profile.cargo
+    return cargo is not None and (
+        bool(cargo.linker and cargo.linker.prefer) or cargo.jobs is not None or cargo.memory_per_job is not None
+    )
+
+
+def settings(profile: Profile, toolchain: Toolchain, known: Collection[str]) -> Settings:
+    """Return the Cargo profiles of a profile; `known` are those that the workspace has already.
+
+    Raises ProfileError with every name that Cargo would refuse.
+    """
+    declared = dict(sorted(profile.cargo.profile.items())) if profile.cargo else {}
+    _check_names(declared, known)
+    tables: dict[Key, dict[str, Any]] = {}
+    notes: list[str] = []
+    for name, cargo_profile in declared.items():
+        for key, table in _tables(("profile", name), cargo_profile, notes):
+            tables[key] = _accepted(key, table, toolchain, notes)
+    if profile.incremental is not None:
+        tables.setdefault(("profile", "dev"), {}).setdefault("incremental", profile.incremental.local)
+    return Settings({key: tables[key] for key in sorted(tables) if tables[key]}, tuple(notes))
+
+
+def render(found: Settings, *, include_host: bool) -> str | None:
+    """Return the text of the file, or None when it would hold nothing."""
+    if not found.tables and not include_host:
+        return None
+    include = (
+        f'\n# What depends on the machine; git ignores it.\ninclude = [{{ path = "{HOST_NAME}", optional = true }}]\n'
+    )
+    return HEADER + (include if include_host else "") + render_body(found)
+
+
+def render_body(found: Settings) -> str:
+    """Return the tables alone, each after an empty line."""
+    lines: list[str] = []
+    for key, table in found.tables.items():
+        lines += [
+            "",
+            f"[{key_text(*key)}]",
+            *(f"{key_text(name)} = {value_text(value)}" for name, value in table.items()),
+        ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _tables(key: Key, profile: CargoProfile, notes: list[str]) -> Iterator[tuple[Key, dict[str, Any]]]:
+    table: dict[str, Any] = {}
+    for field in profile.__dataclass_fields__:
+        value = getattr(profile, field)
+        name = field.replace("_", "-")
+        if value is None or field in ("build_override", "package"):
+            continue
+        if len(key) > 2 and name in _NOT_IN_OVERRIDES:
+            notes.append(f"{key_text(*key, name)} is left out: Cargo takes {name} only for a whole Cargo profile")
+            continue
+        table[name] = value
+    yield key, table
+    if profile.build_override is not None:
+        yield from _tables((*key, "build-override"), profile.build_override, notes)
+    for package, override in sorted(profile.package.items()):
+        yield from _tables((*key, "package", package), override, notes)
+
+
+def _accepted(key: Key, table: dict[str, Any], toolchain: Toolchain, notes: list[str]) -> dict[str, Any]:
+    return table
+
+
+def _check_names(declared: Mapping[str, CargoProfile], known: Collection[str]) -> None:
+    problems = []
+    there = {*_BUILT_IN, *known, *declared}
+    for name, profile in declared.items():
+        key = key_text("cargo", "profile", name)
+        if name in _RESERVED or name.startswith("cargo") or not name.replace("-", "").replace("_", "").isalnum():
+            hint = "letters, digits, `-` and `_`; not a word that Cargo keeps for itself"
+            problems.append(Problem(f"Cargo accepts no profile called {name!r}", key=key, hint=hint))
+        if profile.inherits is None and name not in _BUILT_IN and name not in known:
+            problems.append(Problem("a new Cargo profile says what it inherits", key=key, hint='add inherits = "dev"'))
+        if profile.inherits is not None and profile.inherits not in there:
+            hint = did_you_mean(profile.inherits, there)
+            problems.append(
+                Problem(f"no Cargo profile is called {profile.inherits!r}", key=f"{key}.inherits", hint=hint)
+            )
+    if problems:
+        raise ProfileError("Cargo would refuse the Cargo profiles", problems=tuple(problems))

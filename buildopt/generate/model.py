@@ -1,0 +1,36 @@
+"""What goes into generation, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from buildopt.cargo.model import CargoConfig, LinkerProbe, Toolchain, Workspace
+from buildopt.profile.model import Profile
+
+__all__ = ["Generated", "Inputs"]
+
+
+class Inputs(NamedTuple):
+    """Everything that the generated files depend on."""
+
+    profile: Profile
+    workspace: Workspace
+    toolchain: Toolchain
+    config: CargoConfig
+    linkers: Mapping[str, LinkerProbe]
+    cores: int
+    memory_bytes: int | None
+    texts: Mapping[str, bytes]
+    """Current content by path relative to the root; a file that does not exist is absent."""
+
+
+class Generated(NamedTuple):
+    """What the files should be."""
+
+    files: Mapping[str, bytes | None]
+    """Content by path relative to the root; None for a file that must not exist."""
+    notes: tuple[str, ...]
+    """What was left out, and what to know about the rest; one line each."""
+    gated: tuple[str, ...]
+    """Packages (names) with a dependency that was always built, and now is not unless asked for."""
