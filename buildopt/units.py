@@ -58,10 +58,10 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ValueError(f'expected a size such as "512MiB" or "10GiB", found {text!r}')
-    size = round(float(match.group(1)) * _SIZE_UNITS[match.group(2)])
-    if not 0 < size <= 1024 * 2**40:
+    size = float(match.group(1)) * _SIZE_UNITS[match.group(2)]
+    if not 0.5 < size <= 1024 * 2**40:
         raise ValueError(f"expected a size above zero and of at most 1024TiB, found {text!r}")
-    return size
+    return round(size)
 
 
 def format_size(size: int) -> str:

@@ -25,7 +25,8 @@ def digest(content: bytes) -> str:
 def inside(root: Path, relative: str | Path) -> Path:
     """Return `root / relative` after checking that it cannot leave `root`, not even through a symlink.
 
-    Raises UnsafePath for an absolute path, a `..`, a NUL or newline, and for a symlink on the way or at the end.
+    Raises UnsafePath for an absolute path, a `..`, a NUL or newline, a name that no file can have, and for a symlink
+    on the way or at the end; MachineRefused when that cannot be found out.
     """
     text = os.fspath(relative)
     parts = Path(text).parts
@@ -34,8 +35,15 @@ def inside(root: Path, relative: str | Path) -> Path:
     path = root
     for part in parts:
         path = path / part
-        if path.is_symlink():
-            raise UnsafePath(f"{path} is a symlink, which buildopt never writes through")
+        try:
+            if stat.S_ISLNK(os.lstat(path).st_mode):
+                raise UnsafePath(f"{path} is a symlink, which buildopt never writes through")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except UnicodeEncodeError as error:
+            raise UnsafePath(f"path {text!r} is not a name that a file can have") from error
+        except OSError as error:
+            raise _refused("reach", path, error) from error
     return path
 
 
@@ -55,11 +63,16 @@ class Files:
             raise _refused("read", path, error) from error
 
     def mode(self, path: Path) -> int | None:
-        """Return the permission bits of `path`, or None when it does not exist."""
+        """Return the permission bits of `path`, or None when it does not exist.
+
+        Raises MachineRefused when a directory on the way may not be entered.
+        """
         try:
             return stat.S_IMODE(path.lstat().st_mode)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise _refused("reach", path, error) from error
 
     def stamp(self, path: Path) -> tuple[int, int, int] | None:
         """Return what changes when a file is replaced (size, mtime in ns, inode), or None when there is none."""

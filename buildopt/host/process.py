@@ -175,6 +175,8 @@ def _start(command: Command, environment: Mapping[str, str]) -> subprocess.Popen
         raise ToolMissing(f"program {command.argv[0]} is not found") from error
     except OSError as error:
         raise MachineRefused(f"cannot start {command.argv[0]}: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL in an argument, a `=` in the name of a variable, a lone surrogate
+        raise MachineRefused(f"cannot start {command.argv[0]!r}: {error}") from error
 
 
 def _pump(
