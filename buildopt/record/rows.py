@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-__all__ = ["CacheRow", "CrateCost", "Health", "RunRow", "StageRow", "StepRow", "UnitRow", "bounded"]
+__all__ = ["CacheRow", "CrateCost", "Health", "RunRow", "StageRow", "StepRow", "UnitRow", "bounded", "bounded_list"]
 
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
 

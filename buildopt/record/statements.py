@@ -15,6 +15,7 @@ __all__ = [
     "Written",
     "insert",
     "last_stage",
+    "median",
     "notes",
     "prune",
     "runs",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from buildopt.record import UnitRow
 
-__all__ = ["RebuildGroup", "cause_of", "group_rebuilds"]
+__all__ = ["RebuildGroup", "advice_for", "cause_of", "group_rebuilds"]
 
 _CAUSES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"the dependency `?(?P<name>[\w.-]+)`? was rebuilt|dependency on `?(?P<other>[\w.-]+)`?"), "depends on {}"),
