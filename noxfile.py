@@ -136,9 +136,7 @@ def docs(session: nox.Session) -> None:
 def generate(session: nox.Session) -> None:
     """Write the committed copies of what the code itself knows: schema, reference, and the output that the pages show."""
     session.install("-e", ".", *group("test"))
-    for flag, name in (("--schema", "docs/schema.json"), ("--reference", "docs/profile.md")):
-        text = session.run("buildopt", "profile", flag, silent=True, stderr=None)
-        (HERE / name).write_text(str(text))
+    session.run("python", "-m", "buildopt.profile.write")
     session.run("python", "-m", "pytest", "tests/docs", "-p", "no:randomly", env={"BUILDOPT_DOCS": "write"})
 
 

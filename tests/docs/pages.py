@@ -17,7 +17,7 @@ from typing import NamedTuple
 __all__ = ["Block", "Shell", "blocks_of", "commands_of", "matches", "page_after"]
 
 _FENCE = re.compile(r"^```(?P<info>[a-z]+[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-_FIGURE = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]+|\d+(?:\.\d+)*(?:[mh]\d+s)?")
+_FIGURE = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]+|\d+(?:\.\d+)*(?:[mh]\d+s|s\b)?")
 _ANY_LINES = "…"
 
 
