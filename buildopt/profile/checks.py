@@ -16,16 +16,16 @@ __all__ = ["BUILT_IN_PROFILES", "check_profile", "check_text"]
 BUILT_IN_PROFILES = ("dev", "release", "test", "bench")
 _LONGEST_TEXT = 4096
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
-_CARGO_PROFILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", re.ASCII)
-_PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}", re.ASCII)
-_PACKAGE_GLOB = re.compile(r"[A-Za-z0-9_*?\[][A-Za-z0-9_*?\[\]!-]{0,127}", re.ASCII)
-_PACKAGE_SPEC = re.compile(rf"\*|{_PACKAGE.pattern}([@:][0-9][0-9A-Za-z.+-]{{0,63}})?", re.ASCII)
-_FEATURE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}", re.ASCII)
-_STAGE_FEATURE = re.compile(rf"({_PACKAGE.pattern}/)?{_FEATURE.pattern}", re.ASCII)
-_GATE = re.compile(rf"dep:{_PACKAGE.pattern}|({_PACKAGE.pattern}\??/)?{_FEATURE.pattern}", re.ASCII)
-_REVISION = re.compile(r"[A-Za-z0-9_.@][A-Za-z0-9_./@{}^~+#-]{0,254}", re.ASCII)
-_PATH_GLOB = re.compile(r"[^\\:|<>\"]{1,1024}")
+_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
+_CARGO_PROFILE = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}"
+_PACKAGE = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}"
+_PACKAGE_GLOB = r"[A-Za-z0-9_*?\[][A-Za-z0-9_*?\[\]!-]{0,127}"
+_PACKAGE_SPEC = rf"\*|{_PACKAGE}([@:][0-9][0-9A-Za-z.+-]{{0,63}})?"
+_FEATURE = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}"
+_STAGE_FEATURE = rf"({_PACKAGE}/)?{_FEATURE}"
+_GATE = rf"dep:{_PACKAGE}|({_PACKAGE}\??/)?{_FEATURE}"
+_REVISION = r"[A-Za-z0-9_.@][A-Za-z0-9_./@{}^~+#-]{0,254}"
+_PATH_GLOB = r"[^\\:|<>\"]{1,1024}"
 
 # Names that Cargo refuses for a [profile.*] table (restricted_names in Cargo; tried with 1.95; `debug` from 1.99 on).
 _RESERVED_PROFILES = frozenset({
@@ -78,17 +78,22 @@ def check_text(value: Any, file: str, path: tuple[str | int, ...] = ()) -> Itera
             yield from check_text(item, file, (*path, index))
 
 
+def _matches(pattern: str, text: str) -> bool:
+    """Whether the whole text fits; a pattern is compiled (and kept by `re`) when a profile first needs it."""
+    return re.fullmatch(pattern, text, re.ASCII) is not None
+
+
 def _check_cargo_profiles(profiles: Mapping[str, CargoProfile], say: Say) -> None:
     for name, profile in profiles.items():
         here = ("cargo", "profile", name)
-        if not _CARGO_PROFILE.fullmatch(name):
+        if not _matches(_CARGO_PROFILE, name):
             say(here, f"{shown(name)} is no name for a Cargo profile", "letters, digits, - and _")
         elif name.lower() in _RESERVED_PROFILES or name.lower().startswith("cargo"):
             hint = "the default development profile is named dev" if name.lower() == "debug" else "choose another name"
             say(here, f"Cargo keeps the name {shown(name)} for itself", hint)
         _check_inherits(name, profile, profiles, say)
         for package in profile.package:
-            if not _PACKAGE_SPEC.fullmatch(package):
+            if not _matches(_PACKAGE_SPEC, package):
                 say((*here, "package", package), f"{shown(package)} is no package", 'a name, name@version, or "*"')
     for circle in _circles({name: [profile.inherits] for name, profile in profiles.items() if profile.inherits}):
         say(("cargo", "profile", circle[0], "inherits"), f"inherits itself: {' → '.join(circle)}", "break the circle")
@@ -134,7 +139,7 @@ def _check_tests(tests: Mapping[str, TestGroup], cargo_profiles: Mapping[str, Ca
         here = ("tests", name)
         _check_name(here, "test group", say)
         for package in group.packages:
-            if not _PACKAGE_GLOB.fullmatch(package):
+            if not _matches(_PACKAGE_GLOB, package):
                 say((*here, "packages"), f"{shown(package)} is no package", "a name, or a glob with * ? [ ]")
         if group.filter is not None and (not group.filter.strip() or group.filter.startswith("-")):
             say(
@@ -145,7 +150,7 @@ def _check_tests(tests: Mapping[str, TestGroup], cargo_profiles: Mapping[str, Ca
 
 
 def _check_name(path: tuple[str, ...], what: str, say: Say) -> None:
-    if not _NAME.fullmatch(path[-1]):
+    if not _matches(_NAME, path[-1]):
         say(path, f"{shown(path[-1])} is no name for a {what}", "a letter first, then letters, digits, - and _")
 
 
@@ -160,20 +165,20 @@ def _check_profile_name(
 
 def _check_features(here: tuple[str, ...], features: str | tuple[str, ...], say: Say) -> None:
     for feature in features if isinstance(features, tuple) else ():
-        if not _STAGE_FEATURE.fullmatch(feature):
+        if not _matches(_STAGE_FEATURE, feature):
             say((*here, "features"), f"{shown(feature)} is no Cargo feature", "a name, or package/name")
 
 
 def _check_gates(gates: Mapping[str, Mapping[str, tuple[str, ...]]], say: Say) -> None:
     for package, features in gates.items():
-        if package != "*" and not _PACKAGE.fullmatch(package):
+        if package != "*" and not _matches(_PACKAGE, package):
             say(("features", package), f"{shown(package)} is no package", 'the name of a member, or "*" for all')
         for feature, turned_on in features.items():
             here = ("features", package, feature)
-            if not _FEATURE.fullmatch(feature):
+            if not _matches(_FEATURE, feature):
                 say(here, f"{shown(feature)} is no name for a feature", "letters, digits, _ - + and .")
             for entry in turned_on:
-                if not _GATE.fullmatch(entry):
+                if not _matches(_GATE, entry):
                     say(
                         here,
                         f"{shown(entry)} turns nothing on",
@@ -183,14 +188,14 @@ def _check_gates(gates: Mapping[str, Mapping[str, tuple[str, ...]]], say: Say) -
 
 def _check_affected(profile: Profile, say: Say) -> None:
     base = profile.affected.base
-    if base is not None and (not _REVISION.fullmatch(base) or ".." in base):
+    if base is not None and (not _matches(_REVISION, base) or ".." in base):
         say(("affected", "base"), f"{shown(base)} is no branch or revision", "for example origin/main")
     for glob, packages in profile.affected.paths.items():
         here = ("affected", "paths", glob)
-        if glob.startswith(("/", "~")) or ".." in glob.split("/") or not _PATH_GLOB.fullmatch(glob):
+        if glob.startswith(("/", "~")) or ".." in glob.split("/") or not _matches(_PATH_GLOB, glob):
             say(here, "no path inside the workspace", "write it from the workspace root, with / and without ..")
         for package in packages:
-            if not _PACKAGE_GLOB.fullmatch(package):
+            if not _matches(_PACKAGE_GLOB, package):
                 say(here, f"{shown(package)} is no package", "a name, or a glob with * ? [ ]")
 
 

@@ -24,9 +24,9 @@ Note = Callable[[tuple[str, ...], Any], None]
 _MOST_BYTES = 1 << 20
 _MOST_LEVELS = 32
 _MOST_DOCUMENTS = 64
-_POSITION = re.compile(r"(?s)(.*) \(at (?:line (\d+), column (\d+)|end of document)\)")
+_POSITION = r"(?s)(.*) \(at (?:line (\d+), column (\d+)|end of document)\)"
 # tomllib needs quadratic time for a key of many segments; no key of a profile has more than ten.
-_LONG_KEY = re.compile(r"""(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){40}""")
+_LONG_KEY = r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|\'[^\'\n]*\')[ \t]*\.[ \t]*){40}"""
 _WHAT_TO_DO = (
     ("Invalid value", "text stands in quotes; true, false and numbers do not"),
     ("Cannot overwrite", "the same key stands twice: keep one"),
@@ -73,7 +73,7 @@ def parse(content: bytes, file: str) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _refusal("not UTF-8", f"{file}:{line}", "save the file with the encoding UTF-8") from None
-    if _LONG_KEY.search(text):
+    if re.search(_LONG_KEY, text):
         raise _refusal("a key has too many segments", file, "no key of a profile has more than ten")
     try:
         table = tomllib.loads(text)
@@ -194,7 +194,7 @@ def _refusal(message: str, file: str, hint: str | None) -> ProfileError:
 
 
 def _syntax(error: ValueError, text: str, file: str) -> ProfileError:
-    found = _POSITION.fullmatch(str(error))
+    found = re.fullmatch(_POSITION, str(error))
     message = found.group(1) if found else "a number is too long"
     if found and found.group(2):
         file = f"{file}:{found.group(2)}:{found.group(3)}"

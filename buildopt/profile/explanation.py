@@ -16,8 +16,9 @@ from buildopt.profile.wording import did_you_mean, dotted, shown
 
 __all__ = ["Explanation", "Part", "explain"]
 
-_HEADER = re.compile(r"\s*\[\[?(.+?)\]\]?\s*(?:#.*)?")
-_LINE = re.compile(r"\s*((?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*'|\s*\.\s*)+)\s*=(.*)")
+_HEADER = r"\s*\[\[?([^\[\]#]+)\]\]?(.*)"
+_PAIR = r"([^=#]+)=(.*)"
+_BEHIND = r"""(?:[^#"']|"(?:\\.|[^"\\])*"|'[^']*')*#+(.*)"""
 _DEFAULT = Origin("default", "buildopt")
 
 
@@ -71,7 +72,9 @@ def explain(loaded: Loaded, key: str) -> Explanation:
         return Explanation(name, last.value, last.origin, text, expected(shape), _reason(given), comment, parts)
     if parts:
         reason = "a table: each key in it has its own origin"
-        return Explanation(name, None, parts[-1].origin, text, expected(shape), reason, None, parts)
+        comments = (_comment(document, path) for document in reversed(loaded.texts.values()))
+        comment = next((found for found in comments if found), None)
+        return Explanation(name, None, parts[-1].origin, text, expected(shape), reason, comment, parts)
     default = _default(path)
     reason = (
         "nothing sets it, so the default holds" if default is not None else "nothing sets it, and it has no default"
@@ -141,22 +144,31 @@ def _all_keys(shape: Shape = PROFILE, path: tuple[str, ...] = ()) -> Iterator[st
 
 
 def _comment(text: str, path: tuple[str, ...]) -> str | None:
-    """Return the comment above a key, and the one behind it, as one line.
+    """Return the comment above a key and the one behind it, as one line; where there is none, that of its table.
 
     A reading by lines: it knows headers and `key = value`, and finds nothing where a file is written otherwise.
     """
     table: tuple[str, ...] = ()
     above: list[str] = []
+    of_table: str | None = None
     for line in text.splitlines():
         stripped = line.strip()
         if stripped.startswith("#"):
             above.append(stripped.lstrip("#").strip())
             continue
-        if header := _HEADER.fullmatch(line):
-            table = _segments(header.group(1))
-        elif (found := _LINE.match(line)) and (*table, *_segments(found.group(1))) == path:
-            behind = re.search(r"#\s*([^\"'#]*)$", found.group(2))
-            words = [word for word in [*above, behind.group(1).strip() if behind else ""] if word]
-            return " ".join(words) or None
+        header, pair = re.fullmatch(_HEADER, line), re.fullmatch(_PAIR, line)
+        if header:
+            table = _segments(header[1])
+            if table == path[: len(table)] and len(table) > 1:
+                of_table = _joined(above, header[2])
+        elif pair and (*table, *_segments(pair[1])) == path:
+            return _joined(above, pair[2]) or of_table
         above = []
-    return None
+    return of_table
+
+
+def _joined(above: list[str], rest: str) -> str | None:
+    """Return the lines above and the comment in the rest of the line, text in quotes left aside."""
+    behind = re.fullmatch(_BEHIND, rest)
+    words = [word for word in [*above, behind[1].strip() if behind else ""] if word]
+    return " ".join(words) or None

@@ -18,6 +18,8 @@ from buildopt.profile.wording import dotted
 
 __all__ = ["Given", "Loaded", "Origin", "load"]
 
+_MOST_PROBLEMS = 50
+
 Layer = Literal["default", "preset", "file", "override", "environment", "call"]
 
 
@@ -81,8 +83,7 @@ def load(
     profile, checked = merge.finish()
     problems = [*resolved.problems, *merge.problems, *checked, *(merge.unknown if strict else ())]
     if problems:
-        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ProfileError(f"the profile has {count}", problems=tuple(dict.fromkeys(problems)))
+        raise _error(list(dict.fromkeys(problems)))
     given = {dotted(key): tuple(values) for key, values in merge.leaves()}
     return Loaded(
         profile=profile,
@@ -130,13 +131,17 @@ class _Merge:
         """Return the profile, and what is wrong with the whole of it."""
         problems: list[Problem] = []
         sources = {key: values[-1].origin.source for key, values in self.given.items()}
+        told = {problem.key for problem in self.problems}
 
         def say(path: tuple[str, ...], message: str, hint: str | None = None) -> None:
-            problems.append(Problem(message, file=_source(path, sources), key=dotted(path), hint=hint))
+            key = dotted(path)
+            if key not in told:  # what is wrong in itself is not told again for what follows from it
+                problems.append(Problem(message, file=_source(path, sources), key=key, hint=hint))
 
         def missing(path: tuple[str, ...]) -> None:
             if path != ("version",):  # each file is asked for its own
-                say(path, "missing, in this file and in everything it extends")
+                say(path, "missing, here and in everything that is extended")
+                told.add(dotted(path))
 
         profile: Profile = build(PROFILE, self.tree, missing)
         check_profile(profile, say)
@@ -153,6 +158,12 @@ class _Merge:
     def _collect(self, reading: Reading) -> None:
         self.problems.extend(reading.problems)
         self.unknown.extend(reading.unknown)
+
+
+def _error(problems: list[Problem]) -> ProfileError:
+    count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+    hint = f"only the first {_MOST_PROBLEMS} are shown" if len(problems) > _MOST_PROBLEMS else None
+    return ProfileError(f"the profile has {count}", problems=tuple(problems[:_MOST_PROBLEMS]), hint=hint)
 
 
 def _source(path: tuple[str, ...], sources: Mapping[tuple[str, ...], str]) -> str | None:

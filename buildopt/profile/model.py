@@ -47,8 +47,21 @@ PartOfProfile = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Requires:
+class _Table:
+    """What dataclasses would write into each class anew, at three times the import time of this module."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Requires(_Table):
     """Versions that must be there before anything runs, as packaging specifiers (`">=1.85"`)."""
 
     buildopt: Specifier | None = None
@@ -67,8 +80,8 @@ class Requires:
     """The Python that runs buildopt."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CargoProfile:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class CargoProfile(_Table):
     """One Cargo profile: any key that Cargo's `[profile.*]` takes, under any name."""
 
     inherits: str | None = None
@@ -101,16 +114,16 @@ class CargoProfile:
     """Settings for single packages, by name; `"*"` means every package that is not a workspace member."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Linker:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Linker(_Table):
     """Which linker is used. It is written as a rustflag: Cargo's `linker` key rebuilds every crate both ways."""
 
     prefer: tuple[Literal["mold", "lld", "rust-lld", "wild", "default"], ...] = ()
     """Linkers in order of preference: the first that this host really has is used."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cargo:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Cargo(_Table):
     """What Cargo is told."""
 
     profile: Mapping[str, CargoProfile] = field(default_factory=dict)
@@ -123,8 +136,8 @@ class Cargo:
     """Fewer jobs are run when this host has less memory than this for each of them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cache:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Cache(_Table):
     """The compiler cache."""
 
     wrapper: Literal["none", "sccache"] = "none"
@@ -138,8 +151,8 @@ class Cache:
     """Folder of the local storage; sccache's own default when absent. `~` is the home folder."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Incremental:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Incremental(_Table):
     """Whether rustc keeps incremental state, by where the build runs."""
 
     local: bool = True
@@ -148,8 +161,8 @@ class Incremental:
     """In a CI job (the environment variable `CI` is set)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Stage(_Table):
     """One stage of the pipeline: steps in order, with what they cover and what they may cost."""
 
     run: tuple[Step, ...]
@@ -170,8 +183,8 @@ class Stage:
     """What the stage should cost in wall time; going over is reported."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TestGroup:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class TestGroup(_Table):
     """A group of tests that `dev-test` can be asked for by name, and that CI gives a lane."""
 
     packages: tuple[str, ...] = ()
@@ -188,8 +201,8 @@ class TestGroup:
     """What the group should cost in wall time."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Budgets:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Budgets(_Table):
     """What whole scenarios should cost in wall time."""
 
     clean_build: Duration | None = None
@@ -204,8 +217,8 @@ class Budgets:
     """Whether a stage over its budget fails (exit code 1); otherwise it is only said."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Affected:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Affected(_Table):
     """How changed files are mapped to packages."""
 
     base: str | None = None
@@ -214,8 +227,8 @@ class Affected:
     """Files by glob, relative to the workspace root, and the packages that a change in them affects; an empty list means none."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ide:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Ide(_Table):
     """What rust-analyzer is told, in `.vscode/settings.json`."""
 
     features: Literal["default", "all", "none"] | tuple[str, ...] = "default"
@@ -226,16 +239,16 @@ class Ide:
     """`own`: the editor builds in a directory of its own, so that editor and terminal never wait for each other's lock."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Record(_Table):
     """What is kept of past runs."""
 
     keep_runs: Annotated[int, Within(1, 1_000_000)] = 1000
     """How many runs the record keeps."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Condition:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Condition(_Table):
     """When an override holds; all keys given must match."""
 
     ci: bool | None = None
@@ -244,8 +257,8 @@ class Condition:
     """Operating system of the host."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Override:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Override(_Table):
     """Values that hold only under a condition."""
 
     when: Condition
@@ -254,8 +267,8 @@ class Override:
     """Tables and keys of the profile, as they would stand at its top level."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Profile:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Profile(_Table):
     """A build profile: how one Cargo workspace is built. A table that is present is switched on; an absent one generates nothing."""
 
     version: Literal[1]

@@ -18,12 +18,9 @@ from buildopt.units import parse_duration, parse_size
 
 __all__ = ["Reading", "build", "expected", "read_document", "read_part"]
 
+_MOST_SUGGESTIONS = 20  # each costs a comparison with every known key
 _WRONG = object()
-_PATTERNS = {
-    "duration": re.compile(DURATION),
-    "size": re.compile(SIZE),
-    "specifier": re.compile(SPECIFIER),
-}
+_PATTERNS = {"duration": DURATION, "size": SIZE, "specifier": SPECIFIER}
 _PLAIN = {
     "boolean": "true or false",
     "integer": "a whole number",
@@ -127,7 +124,8 @@ class _Reader:
             elif key in shape.without.keys:
                 self._say("not allowed here", (*path, key), shape.without.reason)
             else:
-                hint = did_you_mean(key, fields) or f"known here: {', '.join(fields)}"
+                near = did_you_mean(key, fields) if len(self.unknown) < _MOST_SUGGESTIONS else None
+                hint = near or f"known here: {', '.join(fields)}"
                 self.unknown.append(Problem("unknown key", file=self.file, key=dotted((*path, key)), hint=hint))
         for key, field in fields.items():
             if complete and field.required and key not in value:
@@ -165,7 +163,7 @@ def _plain(shape: Shape, value: Any) -> Any:
         return value if fits else _WRONG
     if shape.kind == "text":
         return value if isinstance(value, str) else _WRONG
-    if shape.kind in _PATTERNS and isinstance(value, str) and _PATTERNS[shape.kind].search(value):
+    if shape.kind in _PATTERNS and isinstance(value, str) and re.search(_PATTERNS[shape.kind], value):
         return value if _in_range(shape.kind, value) else _WRONG
     return _WRONG
 

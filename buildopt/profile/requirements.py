@@ -10,7 +10,7 @@ from buildopt.profile.model import Profile
 
 __all__ = ["check_requires"]
 
-_RELEASE = re.compile(r"\d+(?:\.\d+)*", re.ASCII)
+_RELEASE = r"[0-9]+(?:\.[0-9]+)*"
 _TOOLS = {
     "buildopt": "pip install --upgrade buildopt",
     "cargo": "rustup update, or rustup toolchain install VERSION and name it in rust-toolchain.toml",
@@ -46,7 +46,7 @@ def _unmet(specifier: str, version: str | None) -> str | None:
 
     if version is None:
         return "and it was not found"
-    release = _RELEASE.search(version)
+    release = re.search(_RELEASE, version)
     if release is None:
         return f"and its version could not be read from {version[:40]!r}"
     fits = SpecifierSet(specifier).contains(release.group(), prereleases=True)

@@ -11,10 +11,10 @@ __all__ = ["STORAGE_SCHEMES", "storage_problem"]
 STORAGE_SCHEMES = ("redis", "rediss", "s3", "memcached", "webdav+https", "webdav+http")
 _WORDS = ("local", "gha")
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?", re.ASCII)
-_AUTHORITY = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?", re.ASCII)
-_REST = re.compile(r"[A-Za-z0-9._~/%=&,:+-]*", re.ASCII)
-_SECRET = re.compile(r"key|secret|token|pass|pwd|user|credential|auth|signature", re.IGNORECASE)
+_URL = r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?"
+_AUTHORITY = r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?"
+_REST = r"[A-Za-z0-9._~/%=&,:+-]*"
+_CREDENTIAL = r"(?i)key|secret|token|pass|pwd|user|credential|auth|signature"
 
 
 def storage_problem(storage: str) -> tuple[str, str] | None:
@@ -27,18 +27,18 @@ def storage_problem(storage: str) -> tuple[str, str] | None:
     forms = f"{', '.join(_WORDS)}, or a URL that starts with {', '.join(f'{scheme}://' for scheme in STORAGE_SCHEMES)}"
     if "@" in storage:
         return "a storage must not carry a user or password", "sccache takes them from the environment"
-    found = _URL.fullmatch(storage)
+    found = re.fullmatch(_URL, storage)
     if found is None:
         near = did_you_mean(storage, _WORDS) if storage.isalpha() and len(storage) < 12 else None
         return "not a storage", near or f"expected {forms}"
     scheme, authority, rest, query = found.groups()
     if scheme not in STORAGE_SCHEMES:
         return "the kind of storage is not known", did_you_mean(scheme, STORAGE_SCHEMES) or f"expected {forms}"
-    if any(_SECRET.search(pair.partition("=")[0]) for pair in (query or "").split("&")):
+    if any(re.search(_CREDENTIAL, pair.partition("=")[0]) for pair in (query or "").split("&")):
         return "a storage must not carry a key or token", "sccache takes them from the environment"
-    place = _AUTHORITY.fullmatch(authority)
+    place = re.fullmatch(_AUTHORITY, authority)
     if place is None or (place.group(2) and not 0 < int(place.group(2)) < 65536):
         return "host or port of the storage cannot be read", f"write it as {scheme}://host:port"
-    if not _REST.fullmatch(rest) or not _REST.fullmatch(query or "") or ".." in rest.split("/"):
+    if not re.fullmatch(_REST, rest) or not re.fullmatch(_REST, query or "") or ".." in rest.split("/"):
         return "the storage holds characters that a URL cannot", "encode them with %"
     return None
