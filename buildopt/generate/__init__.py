@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from buildopt.errors import BuildoptError, ManifestError, Problem
 from buildopt.generate import cargo_config, gates, gitignore, host_config, include_line, vscode
 from buildopt.generate.model import Generated, Inputs
-from buildopt.generate.toml import decode, encode, parse
+from buildopt.generate.starter import starter_noxfile, starter_profile
+from buildopt.generate.toml import decode, encode
 
 if TYPE_CHECKING:
     from buildopt.cargo.model import Workspace
     from buildopt.profile.model import Profile
 
-__all__ = ["Generated", "Inputs", "generate", "wanted_paths"]
+__all__ = ["Generated", "Inputs", "generate", "starter_noxfile", "starter_profile", "wanted_paths"]
 
 CARGO_FILE = ".cargo/buildopt.toml"
 HOST_FILE = f".cargo/{cargo_config.HOST_NAME}"
@@ -26,7 +27,7 @@ INCLUDE_SINCE = (1, 94)
 
 def wanted_paths(profile: Profile, workspace: Workspace) -> tuple[str, ...]:
     """Return the files, relative to the root, whose current content `generate` needs."""
-    paths = {CARGO_FILE, HOST_FILE, *CONFIG_FILES, ".gitignore", "Cargo.toml"}
+    paths = {CARGO_FILE, HOST_FILE, *CONFIG_FILES, ".gitignore"}
     if profile.ide is not None:
         paths.add(EDITOR_FILE)
     return tuple(sorted(paths | {*gates.gate_paths(profile.features, workspace)}))
@@ -60,7 +61,7 @@ def generate(inputs: Inputs) -> Generated:
 def _cargo_files(inputs: Inputs) -> Generated:
     """Return the two files of settings and the user's configuration file that leads to them."""
     profile, texts = inputs.profile, inputs.texts
-    found = cargo_config.settings(profile, inputs.toolchain, _known_profiles(inputs))
+    found = cargo_config.settings(profile, inputs.toolchain)
     has_host = cargo_config.has_host_file(profile)
     includes = _version(inputs.toolchain.cargo) >= INCLUDE_SINCE
     notes = [*found.notes]
@@ -135,13 +136,6 @@ def _editor(inputs: Inputs) -> Generated:
 def _gates(inputs: Inputs) -> Generated:
     found = gates.gate(inputs.profile.features, inputs.workspace, inputs.texts)
     return Generated(found.files, found.notes, found.gated)
-
-
-def _known_profiles(inputs: Inputs) -> set[str]:
-    """Return the Cargo profiles that the workspace has apart from ours."""
-    root = parse(decode(inputs.texts.get("Cargo.toml"), "Cargo.toml").text, "Cargo.toml")
-    theirs = {value.key[1] for value in inputs.config.values if value.key[0] == "profile" and not value.ours}
-    return {*root.get("profile", {}), *theirs}
 
 
 def _version(text: str) -> tuple[int, int]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from buildopt.cargo.model import Toolchain
-from buildopt.errors import Problem, ProfileError
-from buildopt.generate.features import did_you_mean
 from buildopt.generate.toml import key_text, value_text
 from buildopt.profile.model import CargoProfile, Profile
 
-__all__ = ["HEADER", "HOST_NAME", "MARK", "Settings", "has_host_file", "render", "render_body"]
+__all__ = ["HEADER", "HOST_NAME", "MARK", "Settings", "has_host_file", "render", "render_body", "settings"]
 
 HOST_NAME = "buildopt.host.toml"
 MARK = "# Written by buildopt"
@@ -21,8 +19,6 @@ HEADER = f"""\
 # To remove it: delete this file and its name in that `include`.
 """
 
-_BUILT_IN = frozenset({"dev", "release", "test", "bench"})
-_RESERVED = frozenset({"build", "debug", "package", "doc", "check", "root", "install", "none", "uninstall"})
 _NOT_IN_OVERRIDES = frozenset({"inherits", "panic", "lto", "rpath"})
 
 Key = tuple[str, ...]
@@ -43,13 +39,9 @@ def has_host_file(profile: Profile) -> bool:
     )
 
 
-def settings(profile: Profile, toolchain: Toolchain, known: Collection[str]) -> Settings:
-    """Return the Cargo profiles of a profile; `known` are those that the workspace has already.
-
-    Raises ProfileError with every name that Cargo would refuse.
-    """
+def settings(profile: Profile, toolchain: Toolchain) -> Settings:
+    """Return the Cargo profiles of a profile, without what this Cargo would ignore or refuse."""
     declared = dict(sorted(profile.cargo.profile.items())) if profile.cargo else {}
-    _check_names(declared, known)
     tables: dict[Key, dict[str, Any]] = {}
     notes: list[str] = []
     for name, cargo_profile in declared.items():
@@ -102,22 +94,3 @@ def _tables(key: Key, profile: CargoProfile, notes: list[str]) -> Iterator[tuple
 
 def _accepted(key: Key, table: dict[str, Any], toolchain: Toolchain, notes: list[str]) -> dict[str, Any]:
     return table
-
-
-def _check_names(declared: Mapping[str, CargoProfile], known: Collection[str]) -> None:
-    problems = []
-    there = {*_BUILT_IN, *known, *declared}
-    for name, profile in declared.items():
-        key = key_text("cargo", "profile", name)
-        if name in _RESERVED or name.startswith("cargo") or not name.replace("-", "").replace("_", "").isalnum():
-            hint = "letters, digits, `-` and `_`; not a word that Cargo keeps for itself"
-            problems.append(Problem(f"Cargo accepts no profile called {name!r}", key=key, hint=hint))
-        if profile.inherits is None and name not in _BUILT_IN and name not in known:
-            problems.append(Problem("a new Cargo profile says what it inherits", key=key, hint='add inherits = "dev"'))
-        if profile.inherits is not None and profile.inherits not in there:
-            hint = did_you_mean(profile.inherits, there)
-            problems.append(
-                Problem(f"no Cargo profile is called {profile.inherits!r}", key=f"{key}.inherits", hint=hint)
-            )
-    if problems:
-        raise ProfileError("Cargo would refuse the Cargo profiles", problems=tuple(problems))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from buildopt.errors import Problem
 from buildopt.generate.toml import key_text
+from buildopt.profile.wording import did_you_mean
 
 __all__ = [
     "Declared",
@@ -14,7 +15,6 @@ __all__ = [
     "Manifest",
     "additions",
     "dependency_of",
-    "did_you_mean",
     "enabled",
     "find_problems",
     "gated_names",
@@ -159,14 +159,6 @@ def find_problems(package: str, table: str, old: Manifest, wanted: Features, mer
     return problems
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """Return a hint with the most similar of the known names, if one is similar."""
-    import difflib  # noqa: PLC0415 - only errors need it
-
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else None
-
-
 def _item_problem(
     package: str, feature: str, item: str, old: Manifest, gates: Sequence[str], names: set[str]
 ) -> tuple[str, str] | None:
@@ -175,7 +167,7 @@ def _item_problem(
         return _reference_problem(package, feature, item, old, names)
     places = old.dependencies.get(name, ())
     if not places:
-        hint = did_you_mean(name, old.dependencies) or "add the dependency first, or remove the item"
+        hint = did_you_mean(name, sorted(old.dependencies)) or "add the dependency first, or remove the item"
         return f"{item!r}: {package} has no dependency {name!r}", hint
     if item.startswith("dep:") and not old.gateable(name):
         return f"{item!r}: {name} is only a dev-dependency of {package}, and Cargo knows no optional ones", "remove it"
@@ -191,7 +183,7 @@ def _reference_problem(package: str, feature: str, item: str, old: Manifest, nam
         return None
     if item in old.dependencies:
         return f"{item!r} is a dependency of {package}, not a feature", f"write 'dep:{item}'"
-    hint = did_you_mean(item, names) or f"declare it too: {key_text(item)} = []"
+    hint = did_you_mean(item, sorted(names)) or f"declare it too: {key_text(item)} = []"
     return f"{package} has no feature {item!r}", hint
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from buildopt.cargo.model import CargoConfig, LinkerProbe, RustFlags
-from buildopt.errors import Problem, ProfileError
 from buildopt.generate.cargo_config import MARK
 from buildopt.generate.cfg import matches
 from buildopt.generate.toml import key_text, value_text
@@ -65,11 +64,6 @@ def render(found: HostSettings) -> str | None:
 
 def _jobs(cargo: Cargo, cores: int, memory_bytes: int | None) -> int | None:
     """Return how many rustc processes may run, or None for Cargo's own choice (one for each processor)."""
-    if cargo.jobs == 0:
-        problem = Problem(
-            "Cargo refuses zero", key="cargo.jobs", hint="a negative number counts down from the processors"
-        )
-        raise ProfileError("the number of jobs cannot be zero", problems=(problem,))
     jobs = cores if cargo.jobs is None else cargo.jobs if cargo.jobs > 0 else max(1, cores + cargo.jobs)
     if cargo.memory_per_job is not None and memory_bytes is not None:
         jobs = min(jobs, max(1, memory_bytes // cargo.memory_per_job))
@@ -98,11 +92,11 @@ def _flags_table(config: CargoConfig, triple: str, notes: list[str]) -> tuple[st
     The `target` tables that match are joined, and hide `build.rustflags` as soon as one of them is not empty (Cargo 1.95).
     """
     theirs = [found for found in config.rustflags if found.flags and not found.ours]
-    for found in theirs:
-        if found.table == "environment":
-            notes.append(
-                f"{found.where} hides every configured compiler flag, so the linker is not used while it is set"
-            )
+    notes += [
+        f"{found.where} hides every configured compiler flag, so the linker is not used while it is set"
+        for found in theirs
+        if found.table == "environment"
+    ]
     target = [found for found in theirs if _applies(found, triple)]
     build = [found for found in theirs if found.table == "build"]
     key = ("build",) if build and not target else ("target", triple)
