@@ -17,7 +17,9 @@ TEXTS = sorted(
     path
     for folder in ("buildopt", "profiles", "templates", "tests", "docs", "benchmarks", ".ci")
     for path in (PROJECT / folder).rglob("*")
-    if path.is_file() and path.suffix in {"", ".py", ".toml", ".md", ".rs", ".json"} and "target" not in path.parts
+    if path.is_file()
+    and path.suffix in {"", ".py", ".toml", ".md", ".rs", ".json"}
+    and not {"target", ".buildopt"} & {*path.parts}
 )
 MACHINE_PATH = re.compile(r"(?<![\w./:>}-])/(?:work|root|home/[a-z]+|Users/[a-z]+|tmp/[a-z]+)/")
 HOMES = {
