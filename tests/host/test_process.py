@@ -144,15 +144,17 @@ def test_a_slow_reader_loses_nothing(run: Run) -> None:
 
 
 def test_cpu_seconds_count_the_children_that_were_waited_for(run: Run) -> None:
-    program = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {SPIN.format(0.3)!r}])"
-    result = run(python(program))
+    result = run(python(f"import subprocess\nsubprocess.run({[*python(SPIN.format(0.3))]!r}, check=True)"))
+    assert result.returncode == 0, result.stderr
     assert 0.3 <= result.cpu_seconds < 3
     assert run(python("import time; time.sleep(0.3)")).cpu_seconds < 0.25
 
 
 def test_peak_memory_is_that_of_the_largest_process(run: Run) -> None:
-    program = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'x = bytearray(150 << 20)'])"
-    assert 150 << 20 < run(python(program)).peak_bytes < 400 << 20
+    program = f"import subprocess\nsubprocess.run({[*python("x = b'x' * (150 << 20)")]!r}, check=True)"
+    result = run(python(program))
+    assert result.returncode == 0, result.stderr
+    assert 150 << 20 < result.peak_bytes < 400 << 20
 
 
 # Ends
