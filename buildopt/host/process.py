@@ -58,6 +58,7 @@ class Cancel:
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self._followers: list[Cancel] = []
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
@@ -68,11 +69,21 @@ class Cancel:
             self.reason = reason
         with contextlib.suppress(OSError):
             os.write(self._write, b"x")
+        for follower in self._followers:
+            follower.trigger(reason)
 
     @property
     def requested(self) -> bool:
         """Whether a stop was asked for."""
         return self.reason is not None
+
+    def follower(self) -> Cancel:
+        """Return a request of its own that this one triggers too; close it when it is done."""
+        follower = Cancel()
+        self._followers.append(follower)
+        if self.reason is not None:
+            follower.trigger(self.reason)
+        return follower
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when a stop is asked for."""

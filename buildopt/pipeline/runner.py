@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +33,8 @@ from buildopt.pipeline.plan import Invocation, PlannedStage, PlannedStep
 
 __all__ = ["Compiler", "Outcome", "run_stages"]
 
-_TAIL_BYTES = 16_384  # of a command's stderr, kept to tell a failure of the cache from a failure of the code
+_STORAGE_SECONDS = 3.0  # between two questions to the storage of the compiler cache; two without an answer end the step
+_TAIL_BYTES = 65_536  # of a command's stderr, kept to tell a failure of the cache from a failure of the code
 
 
 class Compiler(NamedTuple):
@@ -42,11 +45,13 @@ class Compiler(NamedTuple):
     without: Mapping[str, str | None] = {}
     """Changes to the environment for a step that is repeated without the wrapper."""
     is_failure: Callable[[bytes], bool] = lambda _tail: False
-    """Whether the end of a failed command's stderr speaks of the wrapper."""
+    """Whether the end of what a failed command printed speaks of the wrapper."""
     counters: Callable[[], object] = lambda: None
     """Read the counters of the compiler cache."""
-    use: Callable[[object, object], CacheUse | None] = lambda _before, _after: None
-    """What the cache did between two readings."""
+    use: Callable[[object, object], tuple[CacheUse | None, str | None]] = lambda _before, _after: (None, None)
+    """What the cache did between two readings, and a line for the person when that is not as it should be."""
+    alive: Callable[[], bool] | None = None
+    """Whether the storage still answers; None when there is nothing to ask."""
 
 
 class Outcome(NamedTuple):
@@ -65,7 +70,10 @@ class _Measured(NamedTuple):
     finished: Finished
     units: tuple[Unit, ...]
     lock_wait: bool
-    stderr_tail: bytes
+    tail: bytes
+    """The end of what it printed, without Cargo's own messages."""
+    storage_lost: bool
+    """Whether it was ended because the storage of the compiler cache does not answer."""
 
 
 class _Runner:
@@ -105,7 +113,11 @@ class _Runner:
             if finished.result in ("failure", "timeout", "cancelled"):
                 break
         rebuilt = sum(not unit.fresh for unit in units)
-        cache = self.compiler.use(before, self.compiler.counters()) if before is not None and rebuilt else None
+        cache, complaint = (None, None)
+        if before is not None and rebuilt:
+            cache, complaint = self.compiler.use(before, self.compiler.counters())
+        if complaint:
+            self.emit(Note(complaint))
         worst = next((step for step in steps if step.result in ("failure", "timeout", "cancelled")), None)
         return StageFinished(
             stage=planned.name,
@@ -139,7 +151,8 @@ class _Runner:
             measured = self.invoke(stage, invocation, remaining, cancel)
             if self.failed_by_wrapper(measured):
                 self.wrapper_on = False
-                self.emit(Note("the compiler cache failed during the build: this step is repeated without it"))
+                what = "its storage went away" if measured.storage_lost else "it failed during the build"
+                self.emit(Note(f"the compiler cache is not used any more ({what}): this step is repeated without it"))
                 done.append(measured)
                 remaining = _left(left, self.host.monotonic() - started)
                 measured = self.invoke(stage, invocation, remaining, cancel)
@@ -166,13 +179,10 @@ class _Runner:
 
     def failed_by_wrapper(self, measured: _Measured) -> bool:
         finished = measured.finished
-        return (
-            self.wrapper_on
-            and finished.returncode != 0
-            and not finished.timed_out
-            and not finished.cancelled
-            and self.compiler.is_failure(measured.stderr_tail)
-        )
+        if measured.storage_lost:
+            return True
+        failed = finished.returncode != 0 and not finished.timed_out and not finished.cancelled
+        return self.wrapper_on and failed and self.compiler.is_failure(measured.tail)
 
     def invoke(self, stage: str, invocation: Invocation, timeout: float | None, cancel: Cancel) -> _Measured:
         reader, messages, tail, waits = StderrReader(self.root), MessageStream(), bytearray(), 0
@@ -191,17 +201,21 @@ class _Runner:
         def on_stdout(chunk: bytes) -> None:
             shown = messages.feed(chunk).text if invocation.measured else chunk
             if shown:
+                tail.extend(shown)
+                del tail[:-_TAIL_BYTES]
                 self.emit(Output("stdout", shown))
 
         env = {**self.env, **(self.compiler.env if self.wrapper_on else self.compiler.without)}
         command = Command(invocation.argv, self.root, env, timeout)
-        finished = self.host.run(command, on_stdout=on_stdout, on_stderr=on_stderr, cancel=cancel)
+        with _storage_watch(self.compiler.alive if self.wrapper_on else None, cancel) as watched:
+            finished = self.host.run(command, on_stdout=on_stdout, on_stderr=on_stderr, cancel=watched)
         if rest := reader.flush():
             self.emit(Output("stderr", rest))
         if rest := messages.flush().text:
             self.emit(Output("stdout", rest))
         units = self.units(messages, reader) if invocation.measured else ()
-        return _Measured(finished, units, bool(reader.lock_waits), bytes(tail))
+        lost = finished.cancelled and not cancel.requested
+        return _Measured(finished, units, bool(reader.lock_waits), bytes(tail), storage_lost=lost)
 
     def units(self, messages: MessageStream, reader: StderrReader) -> tuple[Unit, ...]:
         html = b""
@@ -211,6 +225,34 @@ class _Runner:
             self.host.files.remove(path)  # Cargo keeps one for every build and never removes any
         rows = join_units(messages.artifacts, parse_timings(html.decode(errors="replace")), reader.reasons)
         return tuple(Unit(*row) for row in rows)
+
+
+@contextmanager
+def _storage_watch(alive: Callable[[], bool] | None, cancel: Cancel) -> Iterator[Cancel]:
+    """Yield what ends a command: `cancel`, or a storage of the compiler cache that has stopped to answer.
+
+    When Redis dies, sccache neither fails nor says so: each unit waits 30 seconds for it (measured with 0.16).
+    """
+    if alive is None:
+        yield cancel
+        return
+    ended = threading.Event()
+
+    def watch() -> None:
+        misses = 0
+        while misses < 2 and not ended.wait(_STORAGE_SECONDS):
+            misses = 0 if alive() else misses + 1
+        if misses == 2:
+            follower.trigger("storage")
+
+    with cancel.follower() as follower:
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield follower
+        finally:
+            ended.set()
+            thread.join()
 
 
 def run_stages(

@@ -36,9 +36,7 @@ def _check(context: Context, json: bool, again: str) -> int:
         for note in plan.notes:
             say(note)
         if plan.edits:
-            say(
-                f"{_count(plan)} {'is' if len(plan.edits) == 1 else 'are'} not what the profile says; {again} sync writes {'it' if len(plan.edits) == 1 else 'them'}"
-            )
+            say(f"drift in {_count(plan)}: not what the profile says. Next: {again} sync")
         else:
             say("in sync: every generated file is what the profile says")
     return 1 if plan.edits else 0

@@ -17,23 +17,32 @@ def compiler_for(context: Context, anything: bool) -> tuple[Compiler, str | None
         return Compiler(), None
     from buildopt import cache  # noqa: PLC0415 - only for profiles with a cache
 
-    configured = cargo.load_config(context.host, context.root).rustc_wrapper
+    configured = cargo.load_config(context.host, context.root).get("build", "rustc-wrapper", ours=False)
+    from_file = configured is not None and not configured.where.startswith("$")
     wrapper = cache.prepare(
-        context.host, settings, context.root, context.state, ci=context.host.in_ci, configured=configured
+        context.host,
+        settings,
+        context.root,
+        context.state,
+        ci=context.host.in_ci,
+        configured=str(configured.value) if configured is not None and from_file else None,
     )
     if not wrapper.active:
         return Compiler(env=wrapper.env), wrapper.why
+    readings = iter([wrapper.counters])  # what `prepare` has read serves as the reading before the first stage
 
-    def use(before: object, after: object) -> CacheUse | None:
+    def use(before: object, after: object) -> tuple[CacheUse | None, str | None]:
         if not isinstance(before, cache.Counters) or not isinstance(after, cache.Counters):
-            return None
-        return CacheUse(*cache.difference(before, after))
+            return None, None
+        delta = cache.difference(before, after)
+        return CacheUse(*delta), delta.complaint
 
     compiler = Compiler(
         env=wrapper.env,
-        without={"RUSTC_WRAPPER": "", "CARGO_BUILD_RUSTC_WRAPPER": None},
+        without=wrapper.without,
         is_failure=cache.is_wrapper_failure,
-        counters=lambda: cache.snapshot(context.host, wrapper),
+        counters=lambda: next(readings, None) or cache.snapshot(context.host, wrapper),
         use=use,
+        alive=None if wrapper.address is None else lambda: cache.storage_alive(wrapper),
     )
     return compiler, wrapper.why or None

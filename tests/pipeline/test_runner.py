@@ -75,8 +75,21 @@ def test_a_step_that_the_wrapper_failed_is_repeated_without_it(tmp_path: Path):
     outcome, events = run(tmp_path, [planned("a", script)], compiler=compiler)
     assert outcome.result == "success"
     assert [event.text for event in events if isinstance(event, Note)] == [
-        "the compiler cache failed during the build: this step is repeated without it"
+        "the compiler cache is not used any more (it failed during the build): this step is repeated without it"
     ]
+
+
+def test_a_storage_that_stops_to_answer_ends_the_step_and_repeats_it_without_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("buildopt.pipeline.runner._STORAGE_SECONDS", 0.05)
+    script = shell('if [ -n "$WRAP" ]; then sleep 30; fi')
+    compiler = Compiler(env={"WRAP": "yes"}, without={"WRAP": None}, alive=lambda: False)
+    outcome, events = run(tmp_path, [planned("a", script)], compiler=compiler)
+    assert outcome.result == "success"
+    assert outcome.wall_seconds < 10
+    (note,) = [event.text for event in events if isinstance(event, Note)]
+    assert "its storage went away" in note
 
 
 def test_a_failure_of_the_code_is_not_blamed_on_the_wrapper(tmp_path: Path):
