@@ -151,8 +151,8 @@ def test_cpu_seconds_count_the_children_that_were_waited_for(run: Run) -> None:
 
 
 def test_peak_memory_is_that_of_the_largest_process(run: Run) -> None:
-    program = f"import subprocess\nsubprocess.run({[*python("x = b'x' * (150 << 20)")]!r}, check=True)"
-    result = run(python(program))
+    large = python("x = b'x' * (150 << 20)")
+    result = run(python(f"import subprocess\nsubprocess.run({[*large]!r}, check=True)"))
     assert result.returncode == 0, result.stderr
     assert 150 << 20 < result.peak_bytes < 400 << 20
 
