@@ -1,38 +1,37 @@
-"""What Cargo says: the workspace, the toolchain, its configuration, its settings by version, its messages.
-
-The names are imported when they are asked for, so that a session pays only for the part that it uses.
-"""
+"""What Cargo says: the workspace, the toolchain, its configuration, its settings by version, its messages."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from buildopt.cargo.affected import Affected, affected
+from buildopt.cargo.changes import Changes, changes
+from buildopt.cargo.config import load_config
+from buildopt.cargo.conflicts import Conflict, conflicts
+from buildopt.cargo.linkers import linkers
+from buildopt.cargo.messages import MessageStream, parse_messages
+from buildopt.cargo.model import (
+    CargoConfig,
+    ConfigValue,
+    Dependency,
+    DependencyKind,
+    LinkerProbe,
+    Package,
+    RustFlags,
+    Target,
+    Toolchain,
+    Workspace,
+)
+from buildopt.cargo.root import find_root
+from buildopt.cargo.settings import Setting, find_setting, known_profile_keys, refused, settings
+from buildopt.cargo.stderr import StderrReader
+from buildopt.cargo.timings import TimedUnit, parse_timings
+from buildopt.cargo.toolchain import probe_toolchain
+from buildopt.cargo.units import UnitRow, join_units
+from buildopt.cargo.workspace import load_workspace
 
-_HOMES = {
-    "affected": ("Affected", "affected"),
-    "config": ("load_config",),
-    "messages": ("MessageStream", "parse_messages"),
-    "model": (
-        "CargoConfig", "ConfigValue", "Dependency", "DependencyKind", "LinkerProbe", "Package", "RustFlags", "Target",
-        "Toolchain", "Workspace",
-    ),
-    "changes": ("Changes", "changes"),
-    "settings": ("Conflict", "Setting", "conflicts", "known_profile_keys", "refused", "settings"),
-    "linkers": ("linkers",),
-    "stderr": ("StderrReader",),
-    "timings": ("TimedUnit", "parse_timings"),
-    "units": ("UnitRow", "join_units"),
-    "toolchain": ("probe_toolchain",),
-    "root": ("find_root",),
-    "workspace": ("load_workspace",),
-}  # fmt: skip
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    module = _HOME.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+__all__ = [
+    "Affected", "CargoConfig", "Changes", "ConfigValue", "Conflict", "Dependency", "DependencyKind", "LinkerProbe",
+    "MessageStream", "Package", "RustFlags", "Setting", "StderrReader", "Target", "TimedUnit", "Toolchain", "UnitRow",
+    "Workspace", "affected", "changes", "conflicts", "find_root", "find_setting", "join_units", "known_profile_keys",
+    "linkers", "load_config", "load_workspace", "parse_messages", "parse_timings", "probe_toolchain", "refused",
+    "settings",
+]  # fmt: skip

@@ -25,7 +25,7 @@ _MODES = {
 }
 _MODE = re.compile(r"\((check-test|check|test|bench|doc test|doc scrape|doc|run)\)$")
 _KIND = r"lib|bin|test|bench|example|integration-test|build-script"
-_NAME_FIRST = re.compile(rf'(.+) "({_KIND})"')  # since Cargo 1.94
+_NAME_FIRST = re.compile(rf'(.+) "({_KIND})"')  # newer Cargo; 1.91 and older write the kind first
 _KIND_FIRST = re.compile(rf'({_KIND}) "(.+)"')
 
 
@@ -38,7 +38,8 @@ class TimedUnit(NamedTuple):
     """Kind and name, as `lib`, `bin "app"`, `build-script`."""
     mode: str
     """`build`, `check`, `test`, `doc`, `run-custom-build`, `doctest` or `docscrape`."""
-    features: tuple[str, ...]
+    features: tuple[str, ...] | None
+    """None where the page does not tell them (Cargo 1.91 and older)."""
     start_seconds: float
     """Since Cargo was invoked."""
     duration_seconds: float
@@ -97,7 +98,7 @@ def _unit(row: Any) -> TimedUnit | None:
         version=str(row.get("version", "")),
         target=target,
         mode=mode,
-        features=tuple(sorted(map(str, features))) if isinstance(features, list) else (),
+        features=tuple(sorted(map(str, features))) if isinstance(features, list) else None,
         start_seconds=start,
         duration_seconds=duration,
         frontend_seconds=frontend,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -11,7 +11,8 @@ from buildopt.cargo.timings import TimedUnit
 
 __all__ = ["UnitRow", "join_units"]
 
-_Key = tuple[str, str, str, str, tuple[str, ...]]
+_Key = tuple[str, str, str, str]
+_Waiting = Mapping[_Key, list[TimedUnit]]
 
 
 class UnitRow(NamedTuple):
@@ -46,9 +47,9 @@ def join_units(
     """
     artifacts, timings, reasons = tuple(artifacts), tuple(timings), reasons or {}
     rebuilt = set() if timings else {artifact.package_id for artifact in artifacts if artifact.fresh is False}
-    waiting: dict[_Key, deque[TimedUnit]] = defaultdict(deque)
+    waiting: dict[_Key, list[TimedUnit]] = defaultdict(list)
     for timed in sorted(timings, key=lambda unit: unit.start_seconds + unit.duration_seconds):
-        waiting[_timed_key(timed)].append(timed)  # Cargo's messages come in the order of the ends
+        waiting[timed[:4]].append(timed)  # Cargo's messages come in the order of the ends
     rows = [_row(artifact, waiting, reasons, artifact.package_id in rebuilt) for artifact in artifacts]
     for queue in waiting.values():
         rows.extend(_timed_row(timed, reasons) for timed in queue if timed.mode not in ("doctest", "docscrape"))
@@ -56,15 +57,9 @@ def join_units(
 
 
 def _row(
-    artifact: ArtifactMessage,
-    waiting: Mapping[_Key, deque[TimedUnit]],
-    reasons: Mapping[tuple[str, str], str],
-    rebuilt: bool,
+    artifact: ArtifactMessage, waiting: _Waiting, reasons: Mapping[tuple[str, str], str], rebuilt: bool
 ) -> UnitRow:
-    features = () if artifact.mode == "run-custom-build" else artifact.features
-    key = (artifact.package, artifact.version, artifact.target, artifact.mode, features)
-    queue = waiting.get(key)
-    timed = queue.popleft() if queue and not artifact.fresh else None
+    timed = None if artifact.fresh else _take(artifact, waiting)
     fresh = (timed is None and not rebuilt) if artifact.fresh is None else artifact.fresh
     return UnitRow(
         artifact.package,
@@ -77,6 +72,15 @@ def _row(
     )
 
 
+def _take(artifact: ArtifactMessage, waiting: _Waiting) -> TimedUnit | None:
+    """Take the first time that can be the artifact's: equal features, where both sides tell them."""
+    queue = waiting.get((artifact.package, artifact.version, artifact.target, artifact.mode), [])
+    for at, timed in enumerate(queue):
+        if artifact.mode == "run-custom-build" or timed.features in (None, artifact.features):
+            return queue.pop(at)
+    return None
+
+
 def _timed_row(timed: TimedUnit, reasons: Mapping[tuple[str, str], str]) -> UnitRow:
     reason = reasons.get((timed.package, timed.version))
     return UnitRow(timed.package, timed.version, timed.target, timed.mode, False, reason, *_times(timed))
@@ -84,8 +88,3 @@ def _timed_row(timed: TimedUnit, reasons: Mapping[tuple[str, str], str]) -> Unit
 
 def _times(timed: TimedUnit) -> tuple[float, float, float | None, float | None]:
     return timed.start_seconds, timed.duration_seconds, timed.frontend_seconds, timed.codegen_seconds
-
-
-def _timed_key(timed: TimedUnit) -> _Key:
-    features = () if timed.mode == "run-custom-build" else timed.features
-    return (timed.package, timed.version, timed.target, timed.mode, features)
