@@ -69,14 +69,14 @@ class Database:
                 return otherwise
             try:
                 if self._connection is None:
-                    self._connection = self._connect()
+                    self._connection = self._open()
                 return action(self._connection)
             except _Newer as error:
                 self._give_up(str(error))
             except MachineRefused as error:
                 self._give_up(f"nothing is recorded: {error.message}")
             except (sqlite3.Error, _Damaged, OSError, ValueError, OverflowError, TypeError) as error:
-                if last_attempt or not _is_damage(error):
+                if last_attempt or not _may_be_damage(error):
                     self._refused(error)
                 else:
                     self._set_aside()
@@ -93,33 +93,31 @@ class Database:
         if _code(error) in _NOT_WRITABLE:
             self.writable = False
 
-    def _connect(self) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         if not self._path.parent.is_dir():
             self._host.files.make_directory(self._path.parent)
         ignore = self._path.with_name(".gitignore")
         if not ignore.exists():
             with contextlib.suppress(MachineRefused):
                 self._host.files.write_new(ignore, b"*\n")
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = _connect(self._path)
         try:
             _prepare(connection)
         except sqlite3.Error as error:
             connection.close()
             if _code(error) not in _NOT_WRITABLE:
                 raise
-            return self._connect_read_only(error)
+            return self._open_read_only(error)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _connect_read_only(self, error: Exception) -> sqlite3.Connection:
+    def _open_read_only(self, error: Exception) -> sqlite3.Connection:
         """Open a file that may be read and not written, as in a read-only checkout."""
         self.writable = False
         self.note = f"nothing is recorded: {self._path} cannot be written ({error})"
-        connection = sqlite3.connect(
-            f"{self._path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None
-        )
+        connection = _connect(f"{self._path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
         try:
             readable = _format(connection) == FORMAT
         except BaseException:
@@ -135,11 +133,17 @@ class Database:
         self.close()
         try:
             with self._host.files.lock(self._path.with_name("record.lock")):
-                if _still_damaged(self._path):
+                if _is_damaged(self._path):
                     name = _move_aside(self._path)
                     self.note = f"the record was damaged: it was set aside as {name}, and a new one is begun"
         except (MachineRefused, OSError) as error:
             self._give_up(f"nothing is recorded: {self._path} is damaged and cannot be set aside ({error})")
+
+
+def _connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=uri)
+    connection.text_factory = lambda content: content.decode("utf-8", "replace")
+    return connection
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
@@ -210,20 +214,38 @@ def _code(error: Exception) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
-def _is_damage(error: Exception) -> bool:
-    return isinstance(error, _Damaged) or _code(error) in _DAMAGE
+def _may_be_damage(error: Exception) -> bool:
+    """Whether it is worth looking through the whole file: a broken schema shows as a plain SQL error, or as no text."""
+    return isinstance(error, _Damaged | UnicodeDecodeError) or _code(error) in _DAMAGE | {sqlite3.SQLITE_ERROR}
 
 
-def _still_damaged(path: Path) -> bool:
-    """Look again, all through the file: another process may have put a sound one in its place."""
+def _is_damaged(path: Path) -> bool:
+    """Look all through the file. Another process may have put a sound one in its place meanwhile."""
     try:
-        with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
-            _prepare(connection)
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
-    except (sqlite3.Error, _Damaged) as error:
-        return _is_damage(error)
-    except _Newer:
-        return False
+        with contextlib.closing(_connect(path)) as connection:
+            found = _format(connection)
+            if found < FORMAT:
+                _migrate(connection)
+            return found <= FORMAT and not (_is_sound(connection) and _schema(connection) == _schema_of_today())
+    except (_Damaged, UnicodeDecodeError):
+        return True
+    except sqlite3.Error as error:
+        # An older file whose steps fail is not damaged: its runs wait for a buildopt that can take it further.
+        return _code(error) in _DAMAGE or "file format" in str(error)
+
+
+def _is_sound(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+
+
+def _schema(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
+    return set(connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
+
+
+def _schema_of_today() -> set[tuple[str, ...]]:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        _migrate(connection)
+        return _schema(connection)
 
 
 def _move_aside(path: Path) -> str:
