@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from buildopt import __version__
+from buildopt import __version__, cargo
 from buildopt import profile as profiles
-from buildopt.errors import Problem, ToolMissing
+from buildopt.errors import BuildoptError, Problem, ToolMissing
 from buildopt.host import Host
 from buildopt.profile.model import Profile
 from buildopt.record import Record
@@ -41,7 +42,14 @@ def examine(
     machine = look_at(host, root, state)
     with Record.open(host, state) as record:
         health = record.health()
-    return diagnose(machine, profile, health, unmet=_unmet(machine, profile), conflicts=(), drift=drift)
+    return diagnose(
+        machine,
+        profile,
+        health,
+        unmet=_unmet(machine, profile),
+        conflicts=_conflicts(host, root, machine, profile),
+        drift=drift,
+    )
 
 
 def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -75,6 +83,32 @@ def _unmet(machine: Machine, profile: Profile | None) -> Sequence[Problem]:
     except ToolMissing as error:
         return error.problems
     return ()
+
+
+def _conflicts(host: Host, root: Path, machine: Machine, profile: Profile | None) -> Sequence[Finding]:
+    if machine.toolchain is None:
+        return ()
+    try:
+        config = cargo.load_config(host, root)
+    except BuildoptError as error:
+        message = "; ".join([error.message, *(str(problem) for problem in error.problems)])
+        return (
+            Finding("problem", "Cargo configuration", message, error.hint or "mend the file; cargo refuses it too"),
+        )
+    found = cargo.conflicts(
+        profile, config, machine.toolchain, host.environ, manifest_profiles=_manifest_profiles(host, root)
+    )
+    return [Finding("warning", one.where, f"{one.what}: {one.why}", one.action) for one in found]
+
+
+def _manifest_profiles(host: Host, root: Path) -> tuple[str, ...]:
+    """Return the names under `[profile]` in the root manifest; a manifest that is broken is for Cargo to judge."""
+    try:
+        manifest = tomllib.loads((host.files.read(root / "Cargo.toml") or b"").decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return ()
+    profiles = manifest.get("profile")
+    return tuple(profiles) if isinstance(profiles, dict) else ()
 
 
 def _tool_json(tool: Tool) -> dict[str, Any]:

@@ -54,10 +54,9 @@ class Machine(NamedTuple):
 def look_at(host: Host, root: Path, state: Path) -> Machine:
     """Return what is there; a tool that is missing or does not run is a value, not an error."""
     toolchain, error = _toolchain(host, root, state)
-    probes = cargo.linkers(host, root, toolchain, state) if toolchain else {}
     return Machine(
         tools=(*_rust_tools(host, toolchain), *_programs(host, root), *_python_tools()),
-        linkers=tuple(probes.values()),
+        linkers=_linkers(host, root, state, toolchain),
         toolchain=toolchain,
         toolchain_error=error,
         system=f"{host.system} {platform.machine()}",
@@ -72,6 +71,15 @@ def _toolchain(host: Host, root: Path, state: Path) -> tuple[Toolchain | None, B
         return cargo.probe_toolchain(host, root, state), None
     except BuildoptError as error:
         return None, error
+
+
+def _linkers(host: Host, root: Path, state: Path, toolchain: Toolchain | None) -> tuple[LinkerProbe, ...]:
+    if toolchain is None:
+        return ()
+    try:
+        return tuple(cargo.linkers(host, root, toolchain, state).values())
+    except BuildoptError:
+        return ()  # a trial link needs a place to write to; without one there is nothing to tell
 
 
 def _rust_tools(host: Host, toolchain: Toolchain | None) -> tuple[Tool, ...]:
