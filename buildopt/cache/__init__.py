@@ -2,7 +2,8 @@
 
 from buildopt.cache.counters import CacheDelta, Counters, difference
 from buildopt.cache.failure import is_wrapper_failure
-from buildopt.cache.wrapper import Wrapper, installed_version, prepare, snapshot, storage_alive
+from buildopt.cache.programs import installed_version
+from buildopt.cache.wrapper import Wrapper, prepare, snapshot, storage_alive
 
 __all__ = [
     "CacheDelta",

