@@ -46,7 +46,8 @@ class Finished(NamedTuple):
     cpu_seconds: float
     """User and system time of the command and of all its reaped descendants (wait4)."""
     peak_bytes: int
-    """Largest resident set of any single process among them (ru_maxrss)."""
+    """Largest resident set of any single process among them (ru_maxrss); at least that of buildopt itself at the start,
+    which Linux counts as the command's until its exec."""
     stdout: bytes
     stderr: bytes
     timed_out: bool = False

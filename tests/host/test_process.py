@@ -154,7 +154,7 @@ def test_peak_memory_is_that_of_the_largest_process(run: Run) -> None:
     large = python("x = b'x' * (150 << 20)")
     result = run(python(f"import subprocess\nsubprocess.run({[*large]!r}, check=True)"))
     assert result.returncode == 0, result.stderr
-    assert 150 << 20 < result.peak_bytes < 400 << 20
+    assert 150 << 20 < result.peak_bytes < 400 << 20  # this process, which counts too, is smaller
 
 
 # Ends
@@ -250,7 +250,7 @@ def test_a_child_left_behind_that_never_stops_talking_does_not_hang_the_run(run:
         "open('talker', 'w').write(f'{pid}\\n')"
     )
     try:
-        result = run(python(program), timeout_seconds=30)
+        result = run(python(program), timeout_seconds=30, on_stdout=lambda _: None)
         assert result.wall_seconds < 5
         # The pipe has no reader any more, so the talker has gone by itself.
         wait_for(lambda: not is_alive(pid_in(tmp_path / "talker")))
