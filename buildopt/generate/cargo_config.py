@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from buildopt.cargo.model import Toolchain
+from buildopt.cargo.settings import find_setting, refused
 from buildopt.generate.toml import key_text, value_text
 from buildopt.profile.model import CargoProfile, Profile
 
@@ -18,8 +19,6 @@ HEADER = f"""\
 # Cargo reads it through the `include` in its configuration beside this file, whose own values win over these.
 # To remove it: delete this file and its name in that `include`.
 """
-
-_NOT_IN_OVERRIDES = frozenset({"inherits", "panic", "lto", "rpath"})
 
 Key = tuple[str, ...]
 
@@ -45,7 +44,7 @@ def settings(profile: Profile, toolchain: Toolchain) -> Settings:
     tables: dict[Key, dict[str, Any]] = {}
     notes: list[str] = []
     for name, cargo_profile in declared.items():
-        for key, table in _tables(("profile", name), cargo_profile, notes):
+        for key, table in _tables(("profile", name), cargo_profile):
             tables[key] = _accepted(key, table, toolchain, notes)
     if profile.incremental is not None:
         tables.setdefault(("profile", "dev"), {}).setdefault("incremental", profile.incremental.local)
@@ -74,23 +73,30 @@ def render_body(found: Settings) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _tables(key: Key, profile: CargoProfile, notes: list[str]) -> Iterator[tuple[Key, dict[str, Any]]]:
+def _tables(key: Key, profile: CargoProfile) -> Iterator[tuple[Key, dict[str, Any]]]:
     table: dict[str, Any] = {}
     for field in profile.__dataclass_fields__:
         value = getattr(profile, field)
-        name = field.replace("_", "-")
-        if value is None or field in ("build_override", "package"):
-            continue
-        if len(key) > 2 and name in _NOT_IN_OVERRIDES:
-            notes.append(f"{key_text(*key, name)} is left out: Cargo takes {name} only for a whole Cargo profile")
-            continue
-        table[name] = value
+        if value is not None and field not in ("build_override", "package"):
+            table[field.replace("_", "-")] = value
     yield key, table
     if profile.build_override is not None:
-        yield from _tables((*key, "build-override"), profile.build_override, notes)
+        yield from _tables((*key, "build-override"), profile.build_override)
     for package, override in sorted(profile.package.items()):
-        yield from _tables((*key, "package", package), override, notes)
+        yield from _tables((*key, "package", package), override)
 
 
 def _accepted(key: Key, table: dict[str, Any], toolchain: Toolchain, notes: list[str]) -> dict[str, Any]:
-    return table
+    """Return the keys of a table that this Cargo honours where it stands; the others become notes."""
+    place = {2: "profile", 3: "build-override", 4: "package"}[len(key)]
+    kept = {}
+    for name, value in table.items():
+        setting = find_setting(*key, name)
+        why = None if setting is None else refused(setting, toolchain, value)
+        if setting is not None and setting.places and place not in setting.places:
+            why = f"Cargo takes {name} for a whole Cargo profile only"
+        if why is None:
+            kept[name] = value
+        else:
+            notes.append(f"{key_text(*key, name)} is left out: {why}")
+    return kept

@@ -145,10 +145,13 @@ def array_without(text: str, positions: Sequence[int]) -> str:
 
 
 def splice(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
-    """Return `text` with each (start, end, replacement) made; ranges must not overlap."""
-    for start, end, replacement in sorted(edits, key=lambda edit: edit[:2], reverse=True):
-        text = text[:start] + replacement + text[end:]
-    return text
+    """Return `text` with each (start, end, replacement) made, those at one place in the order given; no two overlap."""
+    parts: list[str] = []
+    position = 0
+    for start, end, replacement in sorted(edits, key=lambda edit: edit[:2]):
+        parts += [text[position:start], replacement]
+        position = end
+    return "".join([*parts, text[position:]])
 
 
 def statements(text: str) -> list[Statement]:
