@@ -12,12 +12,13 @@ from pathlib import Path
 __all__ = ["StderrReader"]
 
 _STYLE = rb"(?:\x1b\[[\d;]*[mK])*"
-_INTERESTING = re.compile(rb"Fresh|Dirty|Running|Timing|Blocking|could not ")
+_INTERESTING = re.compile(rb"Fresh|Dirty|Running|Timing|Blocking|Generated|could not ")
 # Cargo right-aligns the first word of a status in 12 columns.
 _STATUS = re.compile(
     _STYLE + rb"( {7}Fresh| {7}Dirty| {5}Running| {6}Timing| {4}Blocking)" + _STYLE + rb" (.*)", re.DOTALL
 )
-_HEADS = (b"       Fresh ", b"       Dirty ", b"     Running `", b"      Timing report saved to ")
+_GENERATED = re.compile(_STYLE + rb" {3}Generated" + _STYLE + rb" ")
+_HEADS = (b"       Fresh ", b"       Dirty ", b"     Running `", b"      Timing report saved to ", b"   Generated ")
 _FAILED = re.compile(_STYLE + rb"error" + _STYLE + rb": could not (?:compile .* due to \d|document )")
 _LENGTHS_NOTE = re.compile(_STYLE + rb"note" + _STYLE + rb": this could happen because of added/removed ")
 _NEW_MESSAGE = re.compile(_STYLE + rb"(?: +[A-Z][a-z]+" + _STYLE + rb" |error|warning)")
@@ -26,6 +27,7 @@ _EXIT = re.compile(rb"\(exit (?:status|code): (\d+)\)\s*$")
 _ESCAPE = re.compile(rb"\x1b\[[\d;]*[A-Za-z]|\x1b\].*?(?:\x1b\\|\x07)", re.DOTALL)
 _CUT_ESCAPE = re.compile(rb"\x1b(?:\[[\d;]*|\][^\x07\x1b]*\x1b?)?$")
 _PACKAGE = re.compile(r"(\S+) v(\d[^\s:]*)(?: \(.*?\))?(?:: (.*))?", re.DOTALL)
+_LONGEST_LINE = 1 << 14
 _TIMES = re.compile(r" \([\d.]+s, .* after last build at [\d.]+s\)$")
 
 
@@ -41,9 +43,10 @@ class StderrReader:
         """The report that Cargo said it saved."""
         self._prefix = None if root is None else f"{root}/"
         self._held = b""  # the beginning of a line that may have to be hidden
-        self._mid_line = False  # the beginning of this line was shown
+        self._begun = b""  # the beginning of a line that was shown already
         self._hiding = False  # inside a command of several lines
         self._lengths = False  # the line before gave the reason that Cargo explains in a note
+        self._generated: list[bytes] = []  # pages of documentation, which Cargo sums up without -v
         self._cause: list[bytes] | None = None  # lines since `could not compile`, while they may be its hidden cause
 
     def feed(self, chunk: bytes) -> bytes:
@@ -52,19 +55,19 @@ class StderrReader:
         end = data.rfind(b"\n") + 1
         rest = data[end:]
         shown = []
-        if end and (self._in_state() or _INTERESTING.search(data, 0, end)):
+        if end and (self._begun or self._in_state() or _INTERESTING.search(data, 0, end)):
             shown = [self._line(line + b"\n") for line in data[: end - 1].split(b"\n")]
         elif end:
             shown = [data[:end]]
-            self._mid_line = False
         if not self._in_state():
             bar = rest.rfind(b"\r") + 1  # what follows a progress bar begins a line of its own
             if bar:
                 shown.append(rest[:bar])
-                rest, self._mid_line = rest[bar:], False
-            if rest and (self._mid_line or not _may_be_hidden(rest)):
+                rest, self._begun = rest[bar:], b""
+            if rest and (self._begun or not _may_be_hidden(rest)):
                 shown.append(rest)
-                rest, self._mid_line = b"", True
+                self._begun += rest[: _LONGEST_LINE - len(self._begun)]
+                rest = b""
         self._held = rest
         return b"".join(shown)
 
@@ -74,12 +77,13 @@ class StderrReader:
         return (self._line(held) if held else b"") + self._release()
 
     def _in_state(self) -> bool:
-        return self._hiding or self._lengths or self._cause is not None
+        return self._hiding or self._lengths or self._cause is not None or bool(self._generated)
 
     def _line(self, line: bytes) -> bytes:
         """Return what to show for a whole line."""
-        if self._mid_line:
-            self._mid_line = False
+        if self._begun:
+            begun, self._begun = self._begun, b""
+            self._line(begun + line)  # such a line is never hidden, but may be the one before those that are
             return line
         if self._hiding:
             self._hiding = not line.rstrip().endswith(b"`")
@@ -88,6 +92,11 @@ class StderrReader:
             self._hiding = False
         if self._cause is not None:
             return self._cause_line(line)
+        if _GENERATED.match(line):
+            self._generated.append(line)
+            return b""
+        if self._generated:
+            return self._release() + self._line(line)
         if self._lengths:
             self._lengths = False
             if _LENGTHS_NOTE.match(line):
@@ -150,8 +159,14 @@ class StderrReader:
         return b""
 
     def _release(self) -> bytes:
+        """Return the lines held back."""
         cause, self._cause = self._cause or [], None
-        return b"".join(cause)
+        generated, self._generated = self._generated, []
+        if len(generated) > 1:
+            others = len(generated) - 1
+            summary = b" and %d other file%s\n" % (others, b"" if others == 1 else b"s")
+            generated = [generated[0].rstrip(b"\n") + summary]
+        return b"".join(cause + generated)
 
 
 def _may_be_hidden(partial: bytes) -> bool:
