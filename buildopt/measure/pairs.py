@@ -63,7 +63,9 @@ def compare_pairs(
     verdict = _verdict(len(logs), middle, low, high, threshold, needed)
     more = _more_pairs(len(logs), middle, low, high, needed) if verdict == "unresolved" else 0
     words = f"{math.exp(middle):.2f} ({math.exp(low):.2f} to {math.exp(high):.2f}) of the time: "
-    words += f"not resolved, needs about {more} more pairs" if verdict == "unresolved" else verdict
+    words += (
+        f"not resolved, needs about {more} more pair{'' if more == 1 else 's'}" if verdict == "unresolved" else verdict
+    )
     return Pairs(verdict, len(logs), math.exp(middle), math.exp(low), math.exp(high), more, words)
 
 
