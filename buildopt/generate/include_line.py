@@ -15,7 +15,7 @@ from buildopt.errors import ManifestError, Problem
 from buildopt.generate.toml import (
     Source,
     Statement,
-    array_with,
+    array_led_by,
     array_without,
     key_text,
     parse,
@@ -47,7 +47,7 @@ def with_include(source: Source, file: str) -> str:
         if statement.kind == "pair" and statement.path == ("include",):
             start, end = statement.value
             if isinstance(given, list):
-                return splice(text, [(start, end, array_with(text[start:end], [NAME], first=True))])
+                return splice(text, [(start, end, array_led_by(text[start:end], NAME))])
             if isinstance(given, str):
                 return splice(text, [(start, end, f'["{NAME}", {text[start:end]}]')])
     problem = Problem("expected a list of paths", file=file, key="include", hint='write include = ["other.toml"]')

@@ -1,7 +1,7 @@
 """TOML text: read as values, split into statements so that one of them can be changed and every other byte stays.
 
-tomlkit renders and edits single values here. Whole documents are never handed to it: a key that it adds to a table lands
-behind the comments that belong to the next table.
+tomlkit edits lists here, in the style that they have. Whole documents are never handed to it: a key that it adds to a
+table lands behind the comments that belong to the next table.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ __all__ = [
     "BOM",
     "Source",
     "Statement",
+    "array_led_by",
     "array_with",
     "array_without",
     "decode",
@@ -114,23 +115,33 @@ def key_text(*parts: str) -> str:
     return ".".join(part if _BARE.fullmatch(part) else quoted(part) for part in parts)
 
 
-def value_text(value: object) -> str:
+def value_text(value: bool | int | str | Sequence[str]) -> str:
     """Return a value as TOML on one line."""
-    import tomlkit  # noqa: PLC0415 - heavy
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    return quoted(value) if isinstance(value, str) else f"[{', '.join(map(quoted, value))}]"
 
-    return quoted(value) if isinstance(value, str) else tomlkit.item(value).as_string()
 
-
-def array_with(text: str, items: Sequence[str], *, first: bool = False) -> str:
-    """Return the array literal `text` with strings added at its end (or its start), in the style that it has."""
+def array_with(text: str, items: Sequence[str]) -> str:
+    """Return the array literal `text` with strings added at its end, in the style that it has."""
     import tomlkit  # noqa: PLC0415 - heavy
 
     document = tomlkit.parse("k = " + text.replace("\r\n", "\n") + "\n")
-    array = document["k"]
-    for position, item in enumerate(items):
-        array.insert(position, item) if first else array.append(item)
+    for item in items:
+        document["k"].append(item)
     result = tomlkit.dumps(document).removeprefix("k = ").removesuffix("\n")
     return result.replace("\n", "\r\n") if "\r\n" in text else result
+
+
+def array_led_by(text: str, item: str) -> str:
+    """Return the array literal `text` with a string added at its start, on a line of its own where the others are."""
+    inside = text[1:-1]
+    if not inside.strip():
+        return f"[{quoted(item)}]"
+    gap = inside[: len(inside) - len(inside.lstrip())]
+    return f"[{gap}{quoted(item)},{gap if chr(10) in gap else ' '}{inside.lstrip()}]"
 
 
 def array_without(text: str, positions: Sequence[int]) -> str:
