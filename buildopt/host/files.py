@@ -164,18 +164,17 @@ class Files:
             return []
 
     @contextlib.contextmanager
-    def lock(self, path: Path) -> Iterator[None]:
-        """Hold an exclusive lock on the file `path` for the length of a with block; waits for its turn."""
+    def lock(self, path: Path, *, wait: bool = True) -> Iterator[bool]:
+        """Hold an exclusive lock on the file `path` for the length of a with block; waits for its turn.
+
+        With `wait=False` it does not, and yields whether it got the lock. A process that dies loses its lock.
+        """
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
         except OSError as error:
             raise _refused("lock", path, error) from error
         try:
-            with contextlib.suppress(ImportError):
-                import fcntl  # noqa: PLC0415 - absent on Windows, where syncs are not locked against each other
-
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+            yield _lock(handle, wait=wait)
         finally:
             os.close(handle)
 
@@ -186,6 +185,18 @@ class Files:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+def _lock(handle: int, *, wait: bool) -> bool:
+    try:
+        import fcntl  # noqa: PLC0415 - absent on Windows, where syncs are not locked against each other
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _refused(verb: str, path: Path, error: OSError) -> MachineRefused:

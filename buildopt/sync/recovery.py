@@ -34,14 +34,14 @@ class Settled(NamedTuple):
 def recover(host: Host, root: Path, state: Path) -> str | None:
     """Undo, or tidy up after, a sync or rollback that was cut short; return one line that says which, or None.
 
-    Waits for a sync that is under way. Costs one directory listing when nothing was left.
+    Leaves alone, and does not wait for, a sync that is under way. Costs one directory listing when nothing was left.
     Raises MachineRefused when a file cannot be restored; then the next call tries again.
     """
     if not _left_over(host, Place(state / "sync")):
         return None
     place = prepare(host, state)
-    with host.files.lock(place.lock):
-        settled = settle(host, root, place)
+    with host.files.lock(place.lock, wait=False) as held:
+        settled = settle(host, root, place) if held else None
     return settled and settled.line
 
 

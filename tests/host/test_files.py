@@ -163,6 +163,13 @@ def test_a_lock_is_held_by_one_at_a_time(files: Files, tmp_path: Path) -> None:
     assert order == ["first", "second"]
 
 
+def test_a_lock_that_is_taken_need_not_be_waited_for(files: Files, tmp_path: Path) -> None:
+    with files.lock(tmp_path / "lock") as first, files.lock(tmp_path / "lock", wait=False) as second:
+        assert (first, second) == (True, False)
+    with files.lock(tmp_path / "lock", wait=False) as third:
+        assert third is True
+
+
 def test_a_lock_that_cannot_be_made_is_refused(files: Files, tmp_path: Path) -> None:
     with pytest.raises(MachineRefused, match="cannot lock"), files.lock(tmp_path / "nowhere/lock"):
         pass

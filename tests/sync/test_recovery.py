@@ -70,6 +70,16 @@ def test_killed_at_every_write_all_edits_stand_or_none(tmp_path: Path, operation
     assert {f"a {kind} was cut short and is undone", f"the last {kind} is complete"} <= set(endings)
 
 
+def test_a_sync_that_is_under_way_is_left_alone_and_not_waited_for(host: Host, root: Path) -> None:
+    seen = []
+
+    def verify() -> None:
+        seen.append((recover(Host(), root, root / ".buildopt"), (root / "Cargo.toml").read_bytes()))
+
+    apply(host, root, root / ".buildopt", make_plan(host, root, Wanted(AFTER)), verify=verify)
+    assert seen == [(None, AFTER["Cargo.toml"])]
+
+
 def test_recovery_says_what_it_did_and_only_once(host: Host, root: Path) -> None:
     before = snapshot(root)
     crash_after_exchange(root)
