@@ -72,7 +72,7 @@ def explain(loaded: Loaded, key: str) -> Explanation:
         return Explanation(name, last.value, last.origin, text, expected(shape), _reason(given), comment, parts)
     if parts:
         reason = "a table: each key in it has its own origin"
-        comments = (_comment(document, path) for document in reversed(loaded.texts.values()))
+        comments = (_comment(document, path) for document in reversed(tuple(loaded.texts.values())))
         comment = next((found for found in comments if found), None)
         return Explanation(name, None, parts[-1].origin, text, expected(shape), reason, comment, parts)
     default = _default(path)
@@ -159,7 +159,7 @@ def _comment(text: str, path: tuple[str, ...]) -> str | None:
         header, pair = re.fullmatch(_HEADER, line), re.fullmatch(_PAIR, line)
         if header:
             table = _segments(header[1])
-            if table == path[: len(table)] and len(table) > 1:
+            if table and table == path[: len(table)]:
                 of_table = _joined(above, header[2])
         elif pair and (*table, *_segments(pair[1])) == path:
             return _joined(above, pair[2]) or of_table
