@@ -48,8 +48,7 @@ def input_digest(host: Host, root: Path, directories: Iterable[str]) -> str:
         add(host.files.read(directory / "Cargo.toml"))
     for directory in sorted({*known, *_globbed(host.files, root, manifest or b"")}):
         content = host.files.read(directory / "Cargo.toml")
-        if content is not None:
-            add(os.fspath(directory), content, *_discovered_targets(host.files, directory))
+        add(os.fspath(directory), content, *(_discovered_targets(host.files, directory) if content is not None else ()))
     return total.hexdigest()
 
 
