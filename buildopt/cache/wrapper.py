@@ -158,10 +158,8 @@ def _probed(host: Host, asked: _Asked) -> Wrapper:
 
 def _program(host: Host, asked: _Asked, env: Mapping[str, str | None]) -> tuple[Program, bool]:
     """Return the sccache to use, and whether its trial compile has passed before."""
-    if asked.name:
-        paths = [named(host, asked.theirs, asked.name, asked.root)]
-    else:
-        paths = list(find_sccache(host, asked.python))
+    theirs = [named(host, asked.theirs, asked.name, asked.root)] if asked.name else None
+    paths = theirs or list(find_sccache(host, asked.python))
     if not paths:
         raise ToolMissing(f"it is not found, neither on PATH nor beside {asked.python}", hint=GET_SCCACHE)
     kept = read_kept(host, asked.state, "sccache")

@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from buildopt.cache import Counters, Wrapper, prepare, snapshot
 from buildopt.host import Host
+from buildopt.profile.model import Cache
 
 
 def free_port() -> int:
@@ -34,15 +36,6 @@ def servers_on(port: int) -> list[int]:
     return found
 
 
-def kill_servers(port: int) -> int:
-    killed = 0
-    for process in servers_on(port):
-        with contextlib.suppress(OSError):
-            os.kill(process, signal.SIGKILL)
-            killed += 1
-    return killed
-
-
 class Bench(NamedTuple):
     """A host with an sccache of its own: its own port, its own storage."""
 
@@ -52,20 +45,42 @@ class Bench(NamedTuple):
     root: Path
     state: Path
 
-    def cargo(self, *arguments: str, timeout: float = 120, **env: str | None) -> subprocess.CompletedProcess[str]:
-        """Run cargo as a person would, with changes to the environment of this host."""
-        environ = {**self.host.environ, **{k: v for k, v in env.items() if v is not None}}
-        for name in [name for name, value in env.items() if value is None]:
-            environ.pop(name, None)
-        return subprocess.run(
-            ["cargo", *arguments],
-            cwd=self.root,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+    def prepare(self, settings: Cache = Cache(wrapper="sccache"), **more: Any) -> Wrapper:  # noqa: B008 - frozen
+        """Prepare the wrapper with the sccache of the tests, wherever it lies."""
+        return prepare(self.host, settings, self.root, self.state, **{"ci": False, "python": self.sccache, **more})
+
+    def environ(self, changes: Mapping[str, str | None]) -> dict[str, str]:
+        environ = {**self.host.environ, **{k: v for k, v in changes.items() if v is not None}}
+        return {name: value for name, value in environ.items() if changes.get(name, value) is not None}
+
+    def start(self, env: Mapping[str, str | None], *arguments: str) -> subprocess.Popen[str]:
+        """Start cargo as a person would, with changes to the environment of this host."""
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+        return subprocess.Popen(["cargo", *(arguments or ("check",))], cwd=self.root, env=self.environ(env), **streams)
+
+    def cargo(self, env: Mapping[str, str | None], *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run cargo to its end."""
+        process = self.start(env, *arguments)
+        try:
+            stdout, stderr = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def count(self, wrapper: Wrapper) -> Counters:
+        counters = snapshot(self.host, wrapper)
+        assert counters is not None
+        return counters
+
+    def kill_servers(self) -> int:
+        """Kill the servers that were started with the port of this host; return how many (Linux)."""
+        killed = 0
+        for process in servers_on(self.port):
+            with contextlib.suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+                killed += 1
+        return killed
 
 
 @pytest.fixture(scope="session")
@@ -77,41 +92,51 @@ def sccache(need: Callable[[str], Path]) -> Path:
 
 @pytest.fixture
 def benches(tmp_path: Path, sccache: Path, need: Callable[[str], Path]) -> Iterator[Callable[..., Bench]]:
-    """Return a function that makes a `Bench`; its servers are gone when the test ends."""
+    """Return a function that makes a `Bench` out of files and variables; its servers are gone when the test ends."""
     need("cargo")
-    ports: list[int] = []
+    made: list[Bench] = []
 
     def make(files: Mapping[str, str] | None = None, **environ: str) -> Bench:
-        port = free_port()
+        port = int(environ.get("SCCACHE_SERVER_PORT") or free_port())
         root = tmp_path / "ws"
         base = {"SCCACHE_DIR": str(tmp_path / "sccache"), "SCCACHE_SERVER_PORT": str(port), "CARGO_TERM_COLOR": "never"}
-        ports.append(port)
-        host = Host({**os.environ, **base, **environ})
         root.mkdir(exist_ok=True)
         for name, text in (files or {}).items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text)
-        return Bench(host, sccache, port, root, root / ".buildopt")
+        made.append(Bench(Host({**os.environ, **base, **environ}), sccache, port, root, root / ".buildopt"))
+        return made[-1]
 
     yield make
-    for port in ports:
-        kill_servers(port)
+    for bench in made:
+        bench.kill_servers()
 
 
-def crates(count: int, *, body: int = 3, profile: str = "") -> dict[str, str]:
-    """Return a workspace of small libraries, each but the first depending on one before it; new text at every call."""
-    files = {"Cargo.toml": f'[workspace]\nmembers = ["c*"]\nresolver = "2"\n{profile}'}
-    salt = time.time_ns()
-    for number in range(count):
-        parent = f'c{(number - 1) // 2} = {{ path = "../c{(number - 1) // 2}" }}\n' if number else ""
-        files[f"c{number}/Cargo.toml"] = (
-            f'[package]\nname = "c{number}"\nversion = "0.1.0"\nedition = "2021"\n\n[dependencies]\n{parent}'
-        )
-        files[f"c{number}/src/lib.rs"] = f"// {salt}\n" + "".join(
-            f"#[derive(Debug, Clone, PartialEq, Default)]\npub struct S{i} {{\n    pub a: Vec<u32>,\n    pub b: String,\n}}\n"
-            for i in range(body)
-        )
-    return files
+@pytest.fixture
+def crates() -> Callable[..., dict[str, str]]:
+    """Return a function that makes a workspace of small libraries, each but the first depending on one before it."""
+
+    def make(count: int, *, body: int = 3, extra: str = "") -> dict[str, str]:
+        files = {"Cargo.toml": f'[workspace]\nmembers = ["c*"]\nresolver = "2"\n{extra}'}
+        salt = time.time_ns()  # a text that no cache has seen
+        for number in range(count):
+            parent = f'c{(number - 1) // 2} = {{ path = "../c{(number - 1) // 2}" }}\n' if number else ""
+            files[f"c{number}/Cargo.toml"] = (
+                f'[package]\nname = "c{number}"\nversion = "0.1.0"\nedition = "2021"\n\n[dependencies]\n{parent}'
+            )
+            files[f"c{number}/src/lib.rs"] = f"// {salt}\n" + "".join(
+                f"#[derive(Debug, Clone, PartialEq, Default)]\npub struct S{i} {{\n    pub a: Vec<u32>,\n}}\n"
+                for i in range(body)
+            )
+        return files
+
+    return make
+
+
+@pytest.fixture
+def port() -> int:
+    """Return a port of the loopback that was free a moment ago."""
+    return free_port()
 
 
 @pytest.fixture
