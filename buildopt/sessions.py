@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from buildopt.errors import BuildoptError
 from buildopt.host import Files
@@ -24,6 +23,8 @@ _VERBS = {
     "report": "show the last runs, stages against budgets, the slowest crates, and why they were rebuilt",
     "doctor": "show tools and versions, what is missing, and settings that fight each other",
 }
+
+_EXCLUSIVE = frozenset({"sync", "rollback"})  # they write the files that the others read
 
 
 def sessions(*, root: str | os.PathLike[str] | None = None, prefix: str = "") -> None:
@@ -97,16 +98,18 @@ def _register(
     requires: tuple[str, ...] = (),
     default: bool = False,
 ) -> None:
-    import nox  # noqa: PLC0415 - already loaded: this runs inside a noxfile
+    from inspect import signature  # noqa: PLC0415 - nox has loaded it already
+
+    import nox  # noqa: PLC0415 - as above
 
     def run(session: nox.Session) -> None:
         _run(session, words, folder)
 
     run.__doc__ = about
-    decorate: Callable[[Callable[[nox.Session], None]], object] = nox.session(
-        name=name, python=False, default=default, requires=list(requires), tags=["buildopt"]
-    )
-    decorate(run)
+    options: dict[str, Any] = {"requires": list(requires), "default": default, "tags": ["buildopt"]}
+    if "allow_parallel" in signature(nox.session).parameters:  # since nox 2026.08.10
+        options["allow_parallel"] = words[0] not in _EXCLUSIVE
+    nox.session(name=name, python=False, **options)(run)
 
 
 def _run(session: nox.Session, words: tuple[str, ...], folder: Path) -> None:
