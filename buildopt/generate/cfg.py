@@ -15,7 +15,7 @@ def matches(expression: str, triple: str) -> bool:
     tokens = [next(part for part in match.groups() if part is not None) for match in _TOKEN.finditer(expression)]
     try:
         return _holds(tokens, _facts(triple))
-    except IndexError:
+    except LookupError:
         return False
 
 

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import sys
+import time
+
+from generate_inputs import MOLD, made_inputs
+
+from buildopt.generate import generate, wanted_paths
+from buildopt.profile.model import Cargo, CargoProfile, Ide, Incremental, Linker, Profile
+
+HEAD = '[package]\nname = "p{0}"\nversion = "0.1.0"\n[features]\ngpu = []\n[dependencies]\nlog = "0.4"\n'
+FILES = {
+    "Cargo.toml": "[workspace]\n",
+    **{
+        f"p{n}/Cargo.toml": HEAD.format(n) + (f'p{n - 1} = {{ path = "../p{n - 1}" }}\n' if n else "")
+        for n in range(500)
+    },
+}
+FAST = Cargo(
+    profile={"dev-fast": CargoProfile(inherits="dev", debug="line-tables-only")}, linker=Linker(prefer=("mold",))
+)
+
+
+def cpu_seconds(profile: Profile) -> float:
+    inputs = made_inputs(profile, FILES, linkers={"mold": MOLD})
+    start = time.process_time()
+    wanted_paths(profile, inputs.workspace)
+    generate(inputs)
+    return time.process_time() - start
+
+
+def test_500_packages_without_gates_take_less_than_a_third_of_a_second() -> None:
+    profile = Profile(version=1, cargo=FAST, incremental=Incremental(), ide=Ide(features=("gpu",)))
+    inputs = made_inputs(profile, FILES)
+    assert not [path for path in inputs.texts if path.endswith("Cargo.toml")]
+    assert min(cpu_seconds(profile) for _ in range(3)) < 0.3
+
+
+def test_gates_that_no_package_can_have_read_no_manifest() -> None:
+    profile = Profile(version=1, cargo=FAST, features={"*": {"gpu": ("dep:wgpu",)}})
+    assert not [path for path in made_inputs(profile, FILES).texts if path.endswith("Cargo.toml")]
+    assert min(cpu_seconds(profile) for _ in range(3)) < 0.3
+
+
+def test_gates_in_every_package_stay_bearable() -> None:
+    assert cpu_seconds(Profile(version=1, features={"*": {"logging": ("dep:log",)}})) < 10.0
+
+
+def test_the_module_does_not_load_tomlkit() -> None:
+    code = "import sys, buildopt.generate; sys.exit('tomlkit' in sys.modules or 'difflib' in sys.modules)"
+    from buildopt.host import Command, Host
+
+    assert Host().run(Command((sys.executable, "-c", code), None)).returncode == 0
