@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -41,7 +42,11 @@ def linkers(host: Host, root: Path, toolchain: Toolchain, state: Path) -> Mappin
     kept_key, kept = read_kept(host, state, "linkers")
     if kept_key == key and isinstance(kept, list):
         return {row[0]: _revive(row) for row in kept}
-    probes = _Trial(host, root, toolchain, state, driver).all_probes()
+    try:
+        probes = _Trial(host, root, toolchain, state, driver).all_probes()
+    except MachineRefused as error:
+        why = f"not tried: {error.message}"
+        return {name: LinkerProbe(name, None, False, False, (), why) for name in ("mold", "lld", "rust-lld", "wild")}
     rows = [(p.name, p.path and str(p.path), *p[2:]) for p in probes]
     write_kept(host, state, "linkers", key, rows)
     return {probe.name: probe for probe in probes}
@@ -90,12 +95,10 @@ class _Trial:
                 self._probe("rust-lld", self._rust_lld(), usual),
                 self._probe("wild", self._wild(), usual, linux_only=True),
             ]
-        except MachineRefused as error:
-            why = f"not tried: {error.message}"
-            return [LinkerProbe(name, None, False, False, (), why) for name in ("mold", "lld", "rust-lld", "wild")]
         finally:
-            for name in ("trial.rs", "trial"):
-                self._host.files.remove(self._folder / name)
+            with contextlib.suppress(MachineRefused):
+                for name in ("trial.rs", "trial"):
+                    self._host.files.remove(self._folder / name)
             self._host.files.remove_empty_directory(self._folder)
 
     def _probe(self, name: str, ways: Iterable[_Way], usual: bytes | None, *, linux_only: bool = False) -> LinkerProbe:
