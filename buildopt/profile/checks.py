@@ -1,17 +1,17 @@
-"""What types cannot say: names that must exist, circles, characters, paths. Each check reports, none raises."""
+"""What types cannot say: names that must exist, circles, characters, paths. Each check yields, none raises."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from buildopt.errors import Problem
 from buildopt.profile.model import CargoProfile, Profile, Stage, TestGroup
 from buildopt.profile.storage import storage_problem
 from buildopt.profile.wording import did_you_mean, dotted, shown, unsafe_characters
 
-__all__ = ["BUILT_IN_PROFILES", "check_profile", "check_text"]
+__all__ = ["BUILT_IN_PROFILES", "Fault", "check_profile", "check_text"]
 
 BUILT_IN_PROFILES = ("dev", "release", "test", "bench")
 _LONGEST_TEXT = 4096
@@ -39,26 +39,28 @@ _RESERVED_STAGES = frozenset({
 })  # fmt: skip
 
 
-class Say(Protocol):
-    """Takes one problem: its key, what is wrong, what to do."""
+class Fault(NamedTuple):
+    """One thing that is wrong: its key, what is wrong, what to do."""
 
-    def __call__(self, path: tuple[str, ...], message: str, hint: str | None = None) -> None: ...
+    path: tuple[str, ...]
+    message: str
+    hint: str | None = None
 
 
-def check_profile(profile: Profile, say: Say) -> None:
-    """Report everything in the merged profile that its types cannot say."""
+def check_profile(profile: Profile) -> Iterator[Fault]:
+    """Yield everything in the merged profile that its types cannot say, one by one: a suggestion costs time."""
     cargo_profiles = profile.cargo.profile if profile.cargo else {}
-    _check_cargo_profiles(cargo_profiles, say)
-    _check_stages(profile.stages, cargo_profiles, say)
-    _check_tests(profile.tests, cargo_profiles, say)
-    _check_gates(profile.features, say)
-    _check_affected(profile, say)
+    yield from _check_cargo_profiles(cargo_profiles)
+    yield from _check_stages(profile.stages, cargo_profiles)
+    yield from _check_tests(profile.tests, cargo_profiles)
+    yield from _check_gates(profile.features)
+    yield from _check_affected(profile)
     if profile.ide:
-        _check_features(("ide",), profile.ide.features, say)
+        yield from _check_features(("ide",), profile.ide.features)
     if profile.cargo and profile.cargo.jobs == 0:
-        say(("cargo", "jobs"), "0 is no number of jobs", "leave the key out for one job a processor")
+        yield Fault(("cargo", "jobs"), "0 is no number of jobs", "leave the key out for one job a processor")
     if profile.cache:
-        _check_cache(profile.cache.storage, profile.cache.directory, say)
+        yield from _check_cache(profile.cache.storage, profile.cache.directory)
 
 
 def check_text(value: Any, file: str, path: tuple[str | int, ...] = ()) -> Iterator[Problem]:
@@ -83,127 +85,137 @@ def _matches(pattern: str, text: str) -> bool:
     return re.fullmatch(pattern, text, re.ASCII) is not None
 
 
-def _check_cargo_profiles(profiles: Mapping[str, CargoProfile], say: Say) -> None:
+def _check_cargo_profiles(profiles: Mapping[str, CargoProfile]) -> Iterator[Fault]:
     for name, profile in profiles.items():
         here = ("cargo", "profile", name)
         if not _matches(_CARGO_PROFILE, name):
-            say(here, f"{shown(name)} is no name for a Cargo profile", "letters, digits, - and _")
+            yield Fault(here, f"{shown(name)} is no name for a Cargo profile", "letters, digits, - and _")
         elif name.lower() in _RESERVED_PROFILES or name.lower().startswith("cargo"):
             hint = "the default development profile is named dev" if name.lower() == "debug" else "choose another name"
-            say(here, f"Cargo keeps the name {shown(name)} for itself", hint)
-        _check_inherits(name, profile, profiles, say)
+            yield Fault(here, f"Cargo keeps the name {shown(name)} for itself", hint)
+        yield from _check_inherits(name, profile, profiles)
         for package in profile.package:
             if not _matches(_PACKAGE_SPEC, package):
-                say((*here, "package", package), f"{shown(package)} is no package", 'a name, name@version, or "*"')
+                yield Fault(
+                    (*here, "package", package), f"{shown(package)} is no package", 'a name, name@version, or "*"'
+                )
     for circle in _circles({name: [profile.inherits] for name, profile in profiles.items() if profile.inherits}):
-        say(("cargo", "profile", circle[0], "inherits"), f"inherits itself: {' → '.join(circle)}", "break the circle")
+        yield Fault(
+            ("cargo", "profile", circle[0], "inherits"), f"inherits itself: {' → '.join(circle)}", "break the circle"
+        )
 
 
-def _check_inherits(name: str, profile: CargoProfile, profiles: Mapping[str, CargoProfile], say: Say) -> None:
+def _check_inherits(name: str, profile: CargoProfile, profiles: Mapping[str, CargoProfile]) -> Iterator[Fault]:
     here = ("cargo", "profile", name, "inherits")
     known = [*profiles, *BUILT_IN_PROFILES]
     if profile.inherits is None:
         if name not in BUILT_IN_PROFILES:
-            say(
+            yield Fault(
                 here,
                 "missing; Cargo wants it for every profile that is not built in",
                 'most inherit "dev" or "release"',
             )
     elif name in ("dev", "release"):
-        say(here, f"Cargo does not let {name} inherit", "remove this line")
+        yield Fault(here, f"Cargo does not let {name} inherit", "remove this line")
     elif profile.inherits not in known:
         hint = did_you_mean(profile.inherits, known) or f"there are {', '.join(known)}"
-        say(here, f"no such Cargo profile: {shown(profile.inherits)}", hint)
+        yield Fault(here, f"no such Cargo profile: {shown(profile.inherits)}", hint)
 
 
-def _check_stages(stages: Mapping[str, Stage], cargo_profiles: Mapping[str, CargoProfile], say: Say) -> None:
+def _check_stages(stages: Mapping[str, Stage], cargo_profiles: Mapping[str, CargoProfile]) -> Iterator[Fault]:
     for name, stage in stages.items():
         here = ("stages", name)
-        _check_name(here, "stage", say)
+        yield from _check_name(here, "stage")
         if name in _RESERVED_STAGES:
-            say(here, f"{name} is a session of buildopt already", "choose another name for the stage")
+            yield Fault(here, f"{name} is a session of buildopt already", "choose another name for the stage")
         if not stage.run:
-            say((*here, "run"), "at least one step is expected", None)
+            yield Fault((*here, "run"), "at least one step is expected", None)
         for required in stage.requires:
             if required not in stages:
                 hint = did_you_mean(required, stages) or f"there are {', '.join(stages)}"
-                say((*here, "requires"), f"no such stage: {shown(required)}", hint)
-        _check_features(here, stage.features, say)
-        _check_profile_name(here, stage.cargo_profile, cargo_profiles, say)
+                yield Fault((*here, "requires"), f"no such stage: {shown(required)}", hint)
+        yield from _check_features(here, stage.features)
+        yield from _check_profile_name(here, stage.cargo_profile, cargo_profiles)
     for circle in _circles({name: stage.requires for name, stage in stages.items()}):
-        say(("stages", circle[0], "requires"), f"the stage requires itself: {' → '.join(circle)}", "break the circle")
+        yield Fault(
+            ("stages", circle[0], "requires"), f"the stage requires itself: {' → '.join(circle)}", "break the circle"
+        )
 
 
-def _check_tests(tests: Mapping[str, TestGroup], cargo_profiles: Mapping[str, CargoProfile], say: Say) -> None:
+def _check_tests(tests: Mapping[str, TestGroup], cargo_profiles: Mapping[str, CargoProfile]) -> Iterator[Fault]:
     for name, group in tests.items():
         here = ("tests", name)
-        _check_name(here, "test group", say)
+        yield from _check_name(here, "test group")
         for package in group.packages:
             if not _matches(_PACKAGE_GLOB, package):
-                say((*here, "packages"), f"{shown(package)} is no package", "a name, or a glob with * ? [ ]")
+                yield Fault((*here, "packages"), f"{shown(package)} is no package", "a name, or a glob with * ? [ ]")
         if group.filter is not None and (not group.filter.strip() or group.filter.startswith("-")):
-            say(
+            yield Fault(
                 (*here, "filter"), f"{shown(group.filter)} is no part of a test name", "leave the key out for all tests"
             )
-        _check_features(here, group.features, say)
-        _check_profile_name(here, group.cargo_profile, cargo_profiles, say)
+        yield from _check_features(here, group.features)
+        yield from _check_profile_name(here, group.cargo_profile, cargo_profiles)
 
 
-def _check_name(path: tuple[str, ...], what: str, say: Say) -> None:
+def _check_name(path: tuple[str, ...], what: str) -> Iterator[Fault]:
     if not _matches(_NAME, path[-1]):
-        say(path, f"{shown(path[-1])} is no name for a {what}", "a letter first, then letters, digits, - and _")
+        yield Fault(path, f"{shown(path[-1])} is no name for a {what}", "a letter first, then letters, digits, - and _")
 
 
 def _check_profile_name(
-    here: tuple[str, ...], name: str | None, profiles: Mapping[str, CargoProfile], say: Say
-) -> None:
+    here: tuple[str, ...], name: str | None, profiles: Mapping[str, CargoProfile]
+) -> Iterator[Fault]:
     known = [*profiles, *(built_in for built_in in BUILT_IN_PROFILES if built_in not in profiles)]
     if name is not None and name not in known:
         hint = did_you_mean(name, known) or f"declare it as [cargo.profile.…]; there are {', '.join(known)}"
-        say((*here, "cargo-profile"), f"no such Cargo profile: {shown(name)}", hint)
+        yield Fault((*here, "cargo-profile"), f"no such Cargo profile: {shown(name)}", hint)
 
 
-def _check_features(here: tuple[str, ...], features: str | tuple[str, ...], say: Say) -> None:
+def _check_features(here: tuple[str, ...], features: str | tuple[str, ...]) -> Iterator[Fault]:
     for feature in features if isinstance(features, tuple) else ():
         if not _matches(_STAGE_FEATURE, feature):
-            say((*here, "features"), f"{shown(feature)} is no Cargo feature", "a name, or package/name")
+            yield Fault((*here, "features"), f"{shown(feature)} is no Cargo feature", "a name, or package/name")
 
 
-def _check_gates(gates: Mapping[str, Mapping[str, tuple[str, ...]]], say: Say) -> None:
+def _check_gates(gates: Mapping[str, Mapping[str, tuple[str, ...]]]) -> Iterator[Fault]:
     for package, features in gates.items():
         if package != "*" and not _matches(_PACKAGE, package):
-            say(("features", package), f"{shown(package)} is no package", 'the name of a member, or "*" for all')
+            yield Fault(
+                ("features", package), f"{shown(package)} is no package", 'the name of a member, or "*" for all'
+            )
         for feature, turned_on in features.items():
             here = ("features", package, feature)
             if not _matches(_FEATURE, feature):
-                say(here, f"{shown(feature)} is no name for a feature", "letters, digits, _ - + and .")
+                yield Fault(here, f"{shown(feature)} is no name for a feature", "letters, digits, _ - + and .")
             for entry in turned_on:
                 if not _matches(_GATE, entry):
-                    say(
+                    yield Fault(
                         here,
                         f"{shown(entry)} turns nothing on",
                         "a feature, dep:name, package/feature or package?/feature",
                     )
 
 
-def _check_affected(profile: Profile, say: Say) -> None:
+def _check_affected(profile: Profile) -> Iterator[Fault]:
     base = profile.affected.base
     if base is not None and (not _matches(_REVISION, base) or ".." in base):
-        say(("affected", "base"), f"{shown(base)} is no branch or revision", "for example origin/main")
+        yield Fault(("affected", "base"), f"{shown(base)} is no branch or revision", "for example origin/main")
     for glob, packages in profile.affected.paths.items():
         here = ("affected", "paths", glob)
         if glob.startswith(("/", "~")) or ".." in glob.split("/") or not _matches(_PATH_GLOB, glob):
-            say(here, "no path inside the workspace", "write it from the workspace root, with / and without ..")
+            yield Fault(here, "no path inside the workspace", "write it from the workspace root, with / and without ..")
         for package in packages:
             if not _matches(_PACKAGE_GLOB, package):
-                say(here, f"{shown(package)} is no package", "a name, or a glob with * ? [ ]")
+                yield Fault(here, f"{shown(package)} is no package", "a name, or a glob with * ? [ ]")
 
 
-def _check_cache(storage: str, directory: str | None, say: Say) -> None:
+def _check_cache(storage: str, directory: str | None) -> Iterator[Fault]:
     if problem := storage_problem(storage):
-        say(("cache", "storage"), *problem)
+        yield Fault(("cache", "storage"), *problem)
     if directory is not None and (not directory.strip() or ".." in re.split(r"[/\\]", directory)):
-        say(("cache", "directory"), f"{shown(directory)} is no folder", "a path without .., ~ is the home folder")
+        yield Fault(
+            ("cache", "directory"), f"{shown(directory)} is no folder", "a path without .., ~ is the home folder"
+        )
 
 
 def _circles(edges: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, ...]]:

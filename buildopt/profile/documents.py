@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from buildopt.errors import Problem, ProfileError
+from buildopt.errors import MachineRefused, Problem, ProfileError
 from buildopt.profile.presets import is_preset, read_preset
 from buildopt.profile.wording import shown, unsafe_characters
 
@@ -157,7 +157,11 @@ class _Resolver:
         if not os.path.realpath(path).startswith(os.path.join(os.path.realpath(self.root), "")):
             self._say(chain, f"{shown(entry)} leads out of the workspace through a symlink", "copy the file instead")
             return None
-        content = self.read(path)
+        try:
+            content = self.read(path)
+        except MachineRefused as error:  # a directory, no permission
+            self._say(chain, error.message, "name a file that can be read")
+            return None
         if content is None:
             hint = "a path counts from the workspace root; a preset is named without .toml"
             self._say(chain, f"no such file: {shown(entry)}", hint)

@@ -85,8 +85,9 @@ def explain(loaded: Loaded, key: str) -> Explanation:
 def _reason(given: tuple[Given, ...]) -> str:
     """Return why the last of these won over the others."""
     last = given[-1]
+    presets = ", and of two presets the later one wins" if len({other.origin.source for other in given}) > 1 else ""
     words = {
-        "preset": f"{last.origin.source} sets it, and nothing above a preset does",
+        "preset": f"{last.origin.source} sets it, and nothing above a preset does{presets}",
         "file": f"{last.origin.source} sets it, which wins over every preset",
         "override": f"an [[override]] in {last.origin.source} matches here and now, which wins over that file's own value",
         "environment": f"the variable {last.origin.source} is set, which wins over every file",

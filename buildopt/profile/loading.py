@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from buildopt.errors import Problem, ProfileError
-from buildopt.profile.checks import check_profile, check_text
+from buildopt.profile.checks import Fault, check_profile, check_text
 from buildopt.profile.documents import Document, Read, Resolved, lay, resolve
 from buildopt.profile.layers import Setting, from_call, from_environment
 from buildopt.profile.model import Profile
@@ -130,21 +131,23 @@ class _Merge:
     def finish(self) -> tuple[Profile, list[Problem]]:
         """Return the profile, and what is wrong with the whole of it."""
         problems: list[Problem] = []
+        faults: list[Fault] = []
         sources = {key: values[-1].origin.source for key, values in self.given.items()}
         told = {problem.key for problem in self.problems}
 
-        def say(path: tuple[str, ...], message: str, hint: str | None = None) -> None:
-            key = dotted(path)
-            if key not in told:  # what is wrong in itself is not told again for what follows from it
-                problems.append(Problem(message, file=_source(path, sources), key=key, hint=hint))
-
         def missing(path: tuple[str, ...]) -> None:
             if path != ("version",):  # each file is asked for its own
-                say(path, "missing, here and in everything that is extended")
-                told.add(dotted(path))
+                faults.append(Fault(path, "missing, here and in everything that is extended"))
 
         profile: Profile = build(PROFILE, self.tree, missing)
-        check_profile(profile, say)
+        for fault in chain(faults, check_profile(profile)):
+            key = dotted(fault.path)
+            if key not in told:  # what is wrong in itself is not told again for what follows from it
+                told.add(key)
+                source = _source(fault.path, sources)
+                problems.append(Problem(fault.message, file=source, key=key, hint=fault.hint))
+            if len(problems) > _MOST_PROBLEMS:
+                break
         return profile, problems
 
     def leaves(self) -> Iterator[tuple[tuple[str, ...], list[Given]]]:

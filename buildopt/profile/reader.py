@@ -69,7 +69,7 @@ def expected(shape: Shape) -> str:
     if shape.kind == "choice":
         return listed(shape.choices)
     if shape.kind == "union":
-        return " or ".join(expected(option) for option in shape.options)
+        return ", or ".join(expected(option) for option in shape.options)
     if shape.kind == "list" and shape.item is not None:
         return "a list of tables" if shape.item.kind == "table" else f"a list of {_items(shape.item)}"
     if shape.within is not None:
@@ -134,7 +134,7 @@ class _Reader:
 
     def _wrong(self, shape: Shape, value: Any, path: Path) -> Any:
         hint = None
-        if shape.kind in ("choice", "union") and isinstance(value, str):
+        if shape.kind in ("choice", "union") and isinstance(value, str) and len(self.problems) < _MOST_SUGGESTIONS:
             choices = shape.choices or next((option.choices for option in shape.options if option.choices), ())
             hint = did_you_mean(value, [choice for choice in choices if isinstance(choice, str)])
         if isinstance(value, str) and shape.kind in ("list", "union"):

@@ -28,7 +28,8 @@ one generates nothing. Tables of presets, files, variables and `--set` merge; li
 | environment | override | `BUILDOPT_STAGES__QUICK_CHECK__TIMEOUT=5m`: `__` between segments, `_` for `-` |
 | call | environment | `--set stages.quick-check.timeout=5m` |
 
-A variable and `--set` take a TOML value (`true`, `["check"]`), or plain text. `buildopt explain KEY` says which layer gave a value.
+A variable and `--set` take a TOML value (`true`, `["check"]`), or plain text. A variable changes stages, groups and Cargo
+profiles that are there; `--set` can also add one. `buildopt explain KEY` says which layer gave a value, and why.
 """
 
 
@@ -42,11 +43,11 @@ def _sections(shape: Shape, title: str) -> list[str]:
     assert shape.table is not None
     fields = fields_of(shape.table, shape.without)
     texts = field_texts(shape.table)
-    note = f" {shape.without.reason}: {', '.join(f'`{key}`' for key in shape.without.keys)}." if title else ""
+    without = ", ".join(f"`{key}`" for key in shape.without.keys)
     lines = [
-        f"## {f'`[{title}]`' if title else 'Top level'}",
+        f"## {_heading(title)}",
         "",
-        table_text(shape.table) + (note if shape.without.keys else ""),
+        table_text(shape.table) + (f" Not here: {without} ({shape.without.reason})." if without else ""),
         "",
         "| key | value | default | meaning |",
         "| --- | --- | --- | --- |",
@@ -63,13 +64,18 @@ def _sections(shape: Shape, title: str) -> list[str]:
     return lines
 
 
+def _heading(title: str) -> str:
+    brackets = ("[[", "]]") if title == "override" else ("[", "]")
+    return f"`{title.join(brackets)}`" if title else "Top level"
+
+
 def _table_below(shape: Shape, title: str) -> tuple[Shape, str] | None:
     if shape.kind == "table":
         return shape, title
     if shape.item is not None and shape.kind == "map":
         return _table_below(shape.item, f"{title}.NAME")
     if shape.item is not None and shape.item.kind == "table":
-        return shape.item, f"[{title}]"
+        return shape.item, title
     return None
 
 

@@ -113,6 +113,20 @@ def test_thousands_of_problems_are_told_in_part() -> None:
     assert "20000 problems" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"[stages.a{n}]\nrequires = ['b{n}']\n" for n in range(20_000)),
+        "[stages.a]\nrun = [" + "'chek', " * 100_000 + "]\n",
+        "[stages.a]\nrun = ['check']\nrequires = [" + "'chek', " * 100_000 + "]\n",
+        "".join(f"[stages.a{n}]\nrun = ['check']\nrequires = ['a{n + 1}']\n" for n in range(20_000)),
+    ],
+    ids=["names", "steps", "requires", "chain"],
+)
+def test_a_great_many_mistakes_of_one_kind_are_told_in_part(text: str) -> None:
+    assert 0 < len(lines_of(f"version = 1\n{text}")) <= 50
+
+
 def test_a_byte_order_mark_is_read_over() -> None:
     assert parse(b"\xef\xbb\xbfversion = 1\n", "f") == {"version": 1}
 

@@ -59,6 +59,12 @@ def test_a_preset_line_is_explained_with_the_comment_of_the_preset() -> None:
     assert "2.7 times" in said.comment
 
 
+def test_of_two_presets_it_is_said_that_the_later_one_won() -> None:
+    said = explain(load_text('version = 1\nextends = ["zen", "dev-fast"]\n'), "cargo.profile.dev-fast.debug")
+    assert said.value == "line-tables-only"
+    assert said.reason.endswith("of two presets the later one wins; preset zen says 1")
+
+
 def test_a_default_is_explained_as_one() -> None:
     said = explain(load_text(TEXT), "record.keep-runs")
     assert (said.value, said.origin.layer) == (1000, "default")

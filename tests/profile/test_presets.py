@@ -94,6 +94,14 @@ def test_zen_is_the_strategy_that_the_project_started_from() -> None:
     )
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_names_no_package_that_a_workspace_may_not_have(name: str) -> None:
+    profile = alone(name).profile
+    assert all("*" in glob for group in profile.tests.values() for glob in group.packages)
+    assert set(profile.features) <= {"*"}
+    assert not profile.cargo or all(set(settings.package) <= {"*"} for settings in profile.cargo.profile.values())
+
+
 def test_ci_turns_the_cache_on_in_ci_only() -> None:
     assert alone("ci", ci=True).profile.cache.wrapper == "sccache"
     assert alone("ci", ci=False).profile.cache is None

@@ -8,6 +8,7 @@ from mutations import RICH
 from profile_texts import lines_of, load_text
 
 from buildopt.errors import ProfileError
+from buildopt.host import Host
 from buildopt.profile import Origin, load, outline
 
 FILE = 'version = 1\nextends = ["team.toml"]\n[cache]\nwrapper = "none"\n'
@@ -122,6 +123,15 @@ def test_a_symlink_out_of_the_workspace_is_refused(tmp_path: Path) -> None:
             with pytest.raises(ProfileError) as caught:
                 load(root / "buildopt.toml", root=root, read=read, environ={})
             assert "symlink" in str(caught.value.problems[0])
+
+
+@pytest.mark.parametrize("entry", ["src/", "./", "src", "x/" * 200 + "a.toml", "a" * 300 + ".toml"])
+def test_what_is_no_file_is_a_problem_of_the_profile(tmp_path: Path, host: Host, entry: str) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "buildopt.toml").write_text(f'version = 1\nextends = ["{entry}"]\n')
+    with pytest.raises(ProfileError) as caught:
+        load(tmp_path / "buildopt.toml", root=tmp_path, read=host.files.read, environ={})
+    assert caught.value.problems[0].key == "extends"
 
 
 def test_an_unknown_preset_is_named_with_the_nearest() -> None:
