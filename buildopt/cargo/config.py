@@ -138,9 +138,12 @@ def _with_includes(files: Files, root: Path, source: Source, seen: tuple[Path, .
         if content is not None:
             yield from _with_includes(files, root, Source(path, content), (*seen, source.path))
         elif not optional:
+            ours = path == root / ".cargo" / "buildopt.toml"
             raise ManifestError(
                 f"{where}: include: {name} does not exist, and Cargo then refuses every command",
-                hint="create the file, or write { path = …, optional = true }",
+                hint="buildopt sync writes it again"
+                if ours
+                else "create the file, or make it { path = …, optional = true }",
             )
 
 

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from buildopt.cargo.model import Workspace
     from buildopt.profile.model import Profile
 
-__all__ = ["Generated", "Inputs", "generate", "starter_noxfile", "starter_profile", "wanted_paths"]
+__all__ = ["EMPTY_CARGO_FILE", "Generated", "Inputs", "generate", "starter_noxfile", "starter_profile", "wanted_paths"]
 
 CARGO_FILE = ".cargo/buildopt.toml"
+EMPTY_CARGO_FILE = cargo_config.HEADER.encode()
 HOST_FILE = f".cargo/{cargo_config.HOST_NAME}"
 CONFIG_FILES = (".cargo/config", ".cargo/config.toml")
 EDITOR_FILE = vscode.FILE

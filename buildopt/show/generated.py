@@ -11,7 +11,7 @@ from buildopt.host import Host
 from buildopt.show.common import open_context, print_json, say
 from buildopt.sync.model import Plan
 from buildopt.verbs.context import Context
-from buildopt.verbs.generated import committed, make_plan, rollback, write_plan
+from buildopt.verbs.generated import committed, make_plan, mend_include, rollback, write_plan
 
 __all__ = ["show_generated"]
 
@@ -43,6 +43,9 @@ def _check(context: Context, json: bool, again: str) -> int:
 
 
 def _sync(context: Context, arguments: argparse.Namespace, again: str) -> int:
+    mended = None if arguments.dry_run else mend_include(context)
+    if mended:
+        say(mended)
     plan = make_plan(context)
     if not arguments.json:
         _print_diff(context, plan)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from buildopt import cargo, generate, sync
 from buildopt.cargo.model import Workspace
@@ -14,17 +13,11 @@ from buildopt.profile.model import Profile
 from buildopt.sync.model import Plan
 from buildopt.verbs.context import Context
 
-__all__ = ["HOST_FILE", "Synced", "committed", "make_plan", "rollback", "write_plan"]
+__all__ = ["HOST_FILE", "committed", "make_plan", "mend_include", "rollback", "write_plan"]
 
 HOST_FILE = ".cargo/buildopt.host.toml"
 _UNRESOLVED = re.compile(r"^(?P<where>\S+?:\d+:\d+): error\[E0(?:432|433|463)\]: (?P<text>.*)$", re.MULTILINE)
-
-
-class Synced(NamedTuple):
-    """What a sync did."""
-
-    plan: Plan
-    notes: tuple[str, ...]
+_INCLUDES_OURS = re.compile(rb"""^\s*include\s*=.*["']buildopt\.toml["']""", re.MULTILINE)
 
 
 def make_plan(context: Context) -> Plan:
@@ -44,6 +37,20 @@ def make_plan(context: Context) -> Plan:
         texts=sync.read_texts(host, root, generate.wanted_paths(profile, context.workspace)),
     )
     return sync.make_plan(host, root, generate.generate(inputs))
+
+
+def mend_include(context: Context) -> str | None:
+    """Write an empty .cargo/buildopt.toml where Cargo's configuration includes it and it is gone; say so.
+
+    Without it Cargo refuses every command, and so nothing could be asked that a plan is made from.
+    """
+    files, folder = context.host.files, context.root / ".cargo"
+    path = folder / "buildopt.toml"
+    texts = [files.read(folder / name) or b"" for name in ("config.toml", "config")]
+    if files.mode(path) is not None or not any(_INCLUDES_OURS.search(text) for text in texts):
+        return None
+    files.write_new(path, generate.EMPTY_CARGO_FILE)
+    return ".cargo/buildopt.toml was gone, and Cargo includes it: it is written again"
 
 
 def committed(plan: Plan) -> Plan:
