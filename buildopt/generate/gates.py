@@ -30,6 +30,7 @@ from buildopt.profile.wording import did_you_mean
 __all__ = ["Gates", "feature_names", "gate", "gate_paths"]
 
 EVERY = "*"
+_SHOWN_DEPENDENTS = 10
 
 
 class Gates(NamedTuple):
@@ -73,6 +74,7 @@ def gate(features: Mapping[str, Features], workspace: Workspace, texts: Mapping[
     problems = _unknown_names(features, workspace)
     files: dict[str, bytes] = {}
     notes: list[str] = []
+    dependent_notes: list[str] = []
     gated: list[str] = []
     for package, wanted in _by_package(features, workspace):
         path = _relative(workspace, package)
@@ -94,10 +96,13 @@ def gate(features: Mapping[str, Features], workspace: Workspace, texts: Mapping[
         if set(decided.newly) - enabled(decided.features, ["default"]):
             gated.append(package.name)
         notes += _notes(decided, reached(decided.features, ["default"]))
-        notes += _dependent_notes(decided, workspace, texts)
+        dependent_notes += _dependent_notes(decided, workspace, texts)
     if problems:
         raise GateRefused("the feature gates cannot be set up; nothing was written", problems=tuple(problems))
-    return Gates(files, tuple(notes), tuple(gated))
+    if len(dependent_notes) > _SHOWN_DEPENDENTS:
+        more = len(dependent_notes) - _SHOWN_DEPENDENTS
+        dependent_notes[_SHOWN_DEPENDENTS:] = [f"{more} more gated packages have dependents that lose something"]
+    return Gates(files, (*notes, *dependent_notes), tuple(gated))
 
 
 def feature_names(features: Mapping[str, Features], workspace: Workspace) -> dict[str, set[str]]:
@@ -195,23 +200,27 @@ def _notes(decided: Gated, default: Collection[str]) -> list[str]:
 
 
 def _dependent_notes(decided: Gated, workspace: Workspace, texts: Mapping[str, bytes]) -> list[str]:
-    """Return a note for each member that depends on a gated package without asking for what is now behind a gate."""
-    notes = []
+    """Return a note for each dependency behind a gate that dependents of the package no longer get."""
     name = decided.package.name
+    without: dict[str, list[str]] = {}
     for package in workspace.members if decided.newly else ():
-        path = _relative(workspace, package)
-        if path is None or path not in texts or not _depends_on(workspace, package, {decided.package.id}):
+        if not _depends_on(workspace, package, {decided.package.id}):
             continue
-        on: set[str] = set()
-        for asked in _requests(package, name, path, texts):
-            on |= enabled(decided.features, asked)
-        for dependency in decided.newly:
-            if dependency not in on:
-                gates = [f for f, items in decided.features.items() if f"dep:{dependency}" in items]
-                ask = " or ".join(f"features = [{quoted(gate)}]" for gate in gates)
-                notes.append(
-                    f"{package.name} depends on {name} without its {dependency}; where it needs it, write {ask}"
-                )
+        path = _relative(workspace, package)
+        if path is None or path not in texts:
+            continue
+        asked = [feature for request in _requests(package, name, path, texts) for feature in request]
+        for dependency in set(decided.newly) - enabled(decided.features, asked):
+            without.setdefault(dependency, []).append(package.name)
+    notes = []
+    for dependency, packages in sorted(without.items()):
+        gates = [feature for feature, items in decided.features.items() if f"dep:{dependency}" in items]
+        ask = " or ".join(f"features = [{quoted(feature)}]" for feature in gates)
+        others = f" and {len(packages) - 1} more" if len(packages) > 1 else ""
+        depend = "depend" if others else "depends"
+        notes.append(
+            f"{packages[0]}{others} {depend} on {name} without its {dependency}: where it is needed, write {ask}"
+        )
     return notes
 
 

@@ -180,7 +180,7 @@ def test_dependents_that_lose_something_are_told() -> None:
         others = {"user/Cargo.toml": user.format(dependency), "Cargo.toml": root}
         return [note for note in gated(app, others=others, **features).notes if note.startswith("user")]
 
-    assert 'write features = ["gpu"]' in notes('{ path = "../app" }', gpu=("dep:wgpu",))[0]
+    assert 'where it is needed, write features = ["gpu"]' in notes('{ path = "../app" }', gpu=("dep:wgpu",))[0]
     assert notes('{ path = "../app", features = ["gpu"] }', gpu=("dep:wgpu",)) == []
     assert notes('{ path = "../app" }', gpu=("dep:wgpu",), default=("gpu",)) == []
     assert notes('{ path = "../app", default-features = false }', gpu=("dep:wgpu",), default=("gpu",)) != []
