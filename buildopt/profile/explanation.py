@@ -68,7 +68,8 @@ def explain(loaded: Loaded, key: str) -> Explanation:
     given = loaded.given.get(name, ())
     if given:
         last = given[-1]
-        comment = _comment(loaded.texts.get(last.origin.source, ""), path)
+        inside = ("override", "set") if last.origin.layer == "override" else ()
+        comment = _comment(loaded.texts.get(last.origin.source, ""), (*inside, *path))
         return Explanation(name, last.value, last.origin, text, expected(shape), _reason(given), comment, parts)
     if parts:
         reason = "a table: each key in it has its own origin"

@@ -65,6 +65,12 @@ def test_of_two_presets_it_is_said_that_the_later_one_won() -> None:
     assert said.reason.endswith("of two presets the later one wins; preset zen says 1")
 
 
+def test_a_line_of_an_override_is_explained_with_its_own_comment() -> None:
+    text = "version = 1\n[cache] # mine\nwrapper = 'none' # plain\n[[override]]\nwhen = { ci = true }\n# Shared.\nset.cache.wrapper = 'sccache'\n"
+    assert explain(load_text(text, ci=True), "cache.wrapper").comment == "Shared."
+    assert explain(load_text(text, ci=False), "cache.wrapper").comment == "plain"
+
+
 def test_a_default_is_explained_as_one() -> None:
     said = explain(load_text(TEXT), "record.keep-runs")
     assert (said.value, said.origin.layer) == (1000, "default")
