@@ -69,12 +69,18 @@ def test_default_linker_is_the_one_that_cargo_uses(probed, hello, need):
         assert probed[name].rustflags == ()
 
 
-def test_linker_that_is_not_there(tmp_path, need):
+@pytest.fixture
+def bare_path(tmp_path, need) -> Path:
+    """Return a folder with what rustc needs, and no linker but the usual one."""
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("rustc", "cargo", "cc", "ld", "as"):
         (programs / name).symlink_to(need(name))
-    host = Counting({**os.environ, "PATH": str(programs)})
+    return programs
+
+
+def test_linker_that_is_not_there(tmp_path, bare_path):
+    host = Counting({**os.environ, "PATH": str(bare_path)})
     found = linkers(host, tmp_path, probe_toolchain(host, tmp_path, tmp_path / "s"), tmp_path / "s")
     for name in ("mold", "lld", "wild"):
         assert not found[name].works
@@ -98,20 +104,17 @@ def test_linker_that_does_not_work_says_why(tmp_path, need):
     assert found["wild"].why
 
 
-def test_kept_until_a_program_changes(tmp_path, need):
-    need("rustc")
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    environ = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+def test_kept_until_a_program_changes(tmp_path, bare_path):
+    environ = {**os.environ, "PATH": str(bare_path)}
     toolchain = probe_toolchain(Host(environ), tmp_path, tmp_path / "s")
     first = linkers(Host(environ), tmp_path, toolchain, tmp_path / "s")
     again = Counting(environ)
     assert linkers(again, tmp_path, toolchain, tmp_path / "s") == first
     assert again.started == []
-    (programs / "wild").write_text("#!/bin/sh\nexit 1\n")
-    (programs / "wild").chmod(0o755)
+    (bare_path / "wild").write_text("#!/bin/sh\nexit 1\n")
+    (bare_path / "wild").chmod(0o755)
     changed = Counting(environ)
-    assert linkers(changed, tmp_path, toolchain, tmp_path / "s")["wild"].path == programs / "wild"
+    assert linkers(changed, tmp_path, toolchain, tmp_path / "s")["wild"].path == bare_path / "wild"
     assert changed.started
 
 
@@ -124,12 +127,13 @@ def test_driver_of_the_configuration_is_the_one_that_is_tried(tmp_path, tree, ne
     assert not any(probe.works for probe in found.values())
 
 
-def test_trial_leaves_nothing_behind(tmp_path, need):
-    need("rustc")
-    host = Host()
-    linkers(host, tmp_path, probe_toolchain(host, tmp_path, tmp_path / "s"), tmp_path / "s")
-    assert sorted(path.name for path in (tmp_path / "s/cache").iterdir()) == ["linkers.json", "toolchain.json"]
-    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+def test_trial_leaves_nothing_behind(tmp_path, bare_path):
+    host = Host({**os.environ, "PATH": str(bare_path)})
+    folder = tmp_path / "ws"
+    folder.mkdir()
+    linkers(host, folder, probe_toolchain(host, folder, folder / "s"), folder / "s")
+    assert sorted(path.name for path in (folder / "s/cache").iterdir()) == ["linkers.json", "toolchain.json"]
+    assert [path.name for path in folder.iterdir()] == ["s"]
 
 
 def test_state_folder_that_cannot_be_written(tmp_path, need):
@@ -139,13 +143,3 @@ def test_state_folder_that_cannot_be_written(tmp_path, need):
     (tmp_path / "wall").write_text("")
     found = linkers(host, tmp_path, toolchain, tmp_path / "wall")
     assert all("not tried" in probe.why for probe in found.values())
-
-
-@pytest.mark.parametrize("damage", ['{"key": null, "value": [[1]]}'])
-def test_damaged_cache_is_tried_again(tmp_path, need, probed, damage):
-    need("rustc")
-    host = Host()
-    (tmp_path / "s/cache").mkdir(parents=True)
-    (tmp_path / "s/cache/linkers.json").write_text(damage)
-    found = linkers(host, tmp_path, probe_toolchain(host, tmp_path, tmp_path / "s"), tmp_path / "s")
-    assert {name: probe.works for name, probe in found.items()} == {name: probe.works for name, probe in probed.items()}
