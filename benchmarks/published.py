@@ -35,9 +35,6 @@ PUBLISHED = {
         "thiserror": "2.0.17",
         "thiserror-impl": "2.0.17",
         "anyhow": "1.0.100",
-        "proc-macro2": "1.0.103",
-        "quote": "1.0.42",
-        "syn": "2.0.110",
     },
 }
 
@@ -50,7 +47,9 @@ def assemble(name: str, folder: Path) -> Path:
     crates = PUBLISHED[name]
     for crate, path in _sources(crates, folder / f".{name}-fetch").items():
         target = root / "crates" / crate
-        shutil.copytree(path, target, ignore=shutil.ignore_patterns("Cargo.lock", ".cargo*", "Cargo.toml.orig", "target"))
+        shutil.copytree(
+            path, target, ignore=shutil.ignore_patterns("Cargo.lock", ".cargo*", "Cargo.toml.orig", "target")
+        )
     patches = "".join(f'{crate} = {{ path = "crates/{crate}" }}\n' for crate in crates)
     (root / "Cargo.toml").write_text(
         f'[workspace]\nmembers = ["crates/*"]\nresolver = "2"\n\n[patch.crates-io]\n{patches}'
