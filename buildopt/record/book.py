@@ -130,17 +130,16 @@ class Record:
 
     def health(self) -> Health:
         """Return the state of the file, after reading it."""
-        known = len(self._read(lambda connection: statements.runs(connection, 1_000_000)))
+        known = sum(self._read(statements.count))
         exists = self._path.exists()
         names = self._host.files.names(self._path.parent)
-        sides = (f"{_FILE}-wal", f"{_FILE}-shm")
         return Health(
             path=str(self._path),
             exists=exists,
-            usable=self.note is None or known > 0,
+            usable=self._opened is None or self._opened.usable,
             writable=self._opened is None or self._opened.writable,
             runs=known,
-            size_bytes=sum((self._path.with_name(name).stat().st_size for name in names if name in (_FILE, *sides)), 0),
+            size_bytes=sum(_size(self._path.with_name(_FILE + suffix)) for suffix in ("", "-wal", "-shm")),
             note=self.note,
             set_aside=tuple(
                 name for name in names if name.startswith(f"{_FILE}.damaged-") and not name.endswith(("-wal", "-shm"))
@@ -184,3 +183,10 @@ def host_class(host: Host) -> str:
     memory = host.memory_bytes
     size = "" if memory is None else f"-{max(1, round(memory / 2**30))}g"
     return f"{host.system}-{host.cores}c{size}"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

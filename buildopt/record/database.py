@@ -56,6 +56,11 @@ class Database:
 
         return self._use(transaction, otherwise) if self.writable else otherwise
 
+    @property
+    def usable(self) -> bool:
+        """Whether the file can be read."""
+        return not self._given_up
+
     def close(self) -> None:
         """Release the file."""
         if self._connection is not None:

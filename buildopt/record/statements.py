@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Written",
+    "count",
     "insert",
     "last_stage",
     "median",
@@ -67,6 +68,11 @@ def runs(connection: Connection, limit: int) -> tuple[RunRow, ...]:
     """Return the last `limit` runs, newest first."""
     rows = connection.execute(f"SELECT {_RUN} FROM run ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
     return tuple(_run(row) for row in rows)
+
+
+def count(connection: Connection) -> tuple[int]:
+    """Return how many runs there are."""
+    return (int(connection.execute("SELECT count(*) FROM run").fetchone()[0]),)
 
 
 def stages(connection: Connection, run: str) -> tuple[StageRow, ...]:
@@ -170,8 +176,7 @@ def prune(connection: Connection, keep: int) -> int:
 
     A fresh unit says nothing that the counts of its stage do not; rebuilt ones stay as long as their run.
     """
-    total = connection.execute("SELECT count(*) FROM run").fetchone()[0]
-    gone = max(0, total - max(1, keep))
+    gone = max(0, count(connection)[0] - max(1, keep))
     if gone:
         connection.execute("DELETE FROM run WHERE key IN (SELECT key FROM run ORDER BY id LIMIT ?)", (gone,))
     # Looking at a few runs is enough: each run is looked at here once more before it leaves the window.
@@ -179,7 +184,7 @@ def prune(connection: Connection, keep: int) -> int:
         "DELETE FROM unit WHERE fresh = 1 AND run IN (SELECT key FROM run ORDER BY id DESC LIMIT ? OFFSET ?)",
         (_RUNS_WITH_FRESH_UNITS, _RUNS_WITH_FRESH_UNITS),
     )
-    return int(gone)
+    return gone
 
 
 def median(values: Iterable[float]) -> float | None:
