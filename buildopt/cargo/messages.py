@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 __all__ = ["ArtifactMessage", "MessageStream", "Messages", "describe_target", "parse_messages", "parse_package_id"]
 
@@ -118,7 +117,12 @@ def parse_package_id(text: str) -> tuple[str, str]:
         return name, version
     if not fragment[:1].isdigit():  # a fragment can be a name alone
         return fragment, ""
-    return unquote(url.partition("?")[0].rstrip("/").rpartition("/")[2]), fragment
+    name = url.partition("?")[0].rstrip("/").rpartition("/")[2]
+    if "%" in name:
+        from urllib.parse import unquote  # noqa: PLC0415 - 3 ms, and no name of a package needs it
+
+        name = unquote(name)
+    return name, fragment
 
 
 def describe_target(kind: str, name: str) -> str:

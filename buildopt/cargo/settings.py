@@ -28,6 +28,7 @@ class Setting(NamedTuple):
     since: str | None = None
     until: str | None = None
     channel: Literal["stable", "nightly"] = "stable"
+    switch: str | None = None
     hosts: tuple[str, ...] = ()
     values: tuple[Any, ...] = ()
     values_since: Mapping[str, str] = {}

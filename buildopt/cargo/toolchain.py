@@ -115,7 +115,7 @@ def missing_toolchain(host: Host, root: Path, stderr: bytes) -> ToolMissing | No
 
 
 def _toolchain_file(host: Host, root: Path) -> str | None:
-    if "RUSTUP_TOOLCHAIN" in host.environ:
+    if host.environ.get("RUSTUP_TOOLCHAIN"):
         return "$RUSTUP_TOOLCHAIN"
     for directory in (root, *root.parents):
         for name in ("rust-toolchain", "rust-toolchain.toml"):

@@ -477,7 +477,7 @@ def test_toolchain_that_is_not_installed_is_named(tmp_path, three_packages, need
     need("rustup")
     (three_packages / "rust-toolchain.toml").write_text('[toolchain]\nchannel = "1.31.1"\n')
     with pytest.raises(ToolMissing, match=r"1\.31\.1.*not installed.*rust-toolchain\.toml"):
-        load_workspace(Counting(RUSTUP_AUTO_INSTALL="0"), three_packages, tmp_path / "state")
+        load_workspace(Counting(RUSTUP_AUTO_INSTALL="0", RUSTUP_TOOLCHAIN=""), three_packages, tmp_path / "state")
 
 
 def test_network_that_is_not_there_is_said(tmp_path, tree):
