@@ -45,6 +45,8 @@ class Fault(NamedTuple):
     path: tuple[str, ...]
     message: str
     hint: str | None = None
+    absent: bool = False
+    """Whether something is not there, which a file that could not be read may have."""
 
 
 def check_profile(profile: Profile) -> Iterator[Fault]:
@@ -114,12 +116,13 @@ def _check_inherits(name: str, profile: CargoProfile, profiles: Mapping[str, Car
                 here,
                 "missing; Cargo wants it for every profile that is not built in",
                 'most inherit "dev" or "release"',
+                absent=True,
             )
     elif name in ("dev", "release"):
         yield Fault(here, f"Cargo does not let {name} inherit", "remove this line")
     elif profile.inherits not in known:
         hint = did_you_mean(profile.inherits, known) or f"there are {', '.join(known)}"
-        yield Fault(here, f"no such Cargo profile: {shown(profile.inherits)}", hint)
+        yield Fault(here, f"no such Cargo profile: {shown(profile.inherits)}", hint, absent=True)
 
 
 def _check_stages(stages: Mapping[str, Stage], cargo_profiles: Mapping[str, CargoProfile]) -> Iterator[Fault]:
@@ -133,7 +136,7 @@ def _check_stages(stages: Mapping[str, Stage], cargo_profiles: Mapping[str, Carg
         for required in stage.requires:
             if required not in stages:
                 hint = did_you_mean(required, stages) or f"there are {', '.join(stages)}"
-                yield Fault((*here, "requires"), f"no such stage: {shown(required)}", hint)
+                yield Fault((*here, "requires"), f"no such stage: {shown(required)}", hint, absent=True)
         yield from _check_features(here, stage.features)
         yield from _check_profile_name(here, stage.cargo_profile, cargo_profiles)
     for circle in _circles({name: stage.requires for name, stage in stages.items()}):
@@ -168,7 +171,7 @@ def _check_profile_name(
     known = [*profiles, *(built_in for built_in in BUILT_IN_PROFILES if built_in not in profiles)]
     if name is not None and name not in known:
         hint = did_you_mean(name, known) or f"declare it as [cargo.profile.…]; there are {', '.join(known)}"
-        yield Fault((*here, "cargo-profile"), f"no such Cargo profile: {shown(name)}", hint)
+        yield Fault((*here, "cargo-profile"), f"no such Cargo profile: {shown(name)}", hint, absent=True)
 
 
 def _check_features(here: tuple[str, ...], features: str | tuple[str, ...]) -> Iterator[Fault]:

@@ -81,7 +81,7 @@ def load(
         merge.add_setting(setting, "environment")
     for setting in from_call(call):
         merge.add_setting(setting, "call")
-    profile, checked = merge.finish()
+    profile, checked = merge.finish(whole=not resolved.problems)
     problems = [*resolved.problems, *merge.problems, *checked, *(merge.unknown if strict else ())]
     if problems:
         raise _error(list(dict.fromkeys(problems)))
@@ -128,8 +128,8 @@ class _Merge:
         self.problems.extend(check_text(setting.reading.tree, setting.source))
         self._lay(setting.reading.tree, Origin(layer, setting.source))
 
-    def finish(self) -> tuple[Profile, list[Problem]]:
-        """Return the profile, and what is wrong with the whole of it."""
+    def finish(self, *, whole: bool) -> tuple[Profile, list[Problem]]:
+        """Return the profile, and what is wrong with all of it; unless `whole`, what is absent may be in an unread file."""
         problems: list[Problem] = []
         faults: list[Fault] = []
         sources = {key: values[-1].origin.source for key, values in self.given.items()}
@@ -137,13 +137,15 @@ class _Merge:
 
         def missing(path: tuple[str, ...]) -> None:
             if path != ("version",):  # each file is asked for its own
-                faults.append(Fault(path, "missing, here and in everything that is extended"))
+                faults.append(Fault(path, "missing, here and in everything that is extended", absent=True))
 
         profile: Profile = build(PROFILE, self.tree, missing)
         for fault in chain(faults, check_profile(profile)):
             key = dotted(fault.path)
             if key not in told:  # what is wrong in itself is not told again for what follows from it
                 told.add(key)
+                if fault.absent and not whole:
+                    continue
                 source = _source(fault.path, sources)
                 problems.append(Problem(fault.message, file=source, key=key, hint=fault.hint))
             if len(problems) > _MOST_PROBLEMS:

@@ -71,7 +71,7 @@ def test_what_types_cannot_say_is_said(text: str, said: str) -> None:
 
 def test_all_problems_of_all_layers_come_at_once() -> None:
     lines = lines_of(
-        "version = 1\nextends = ['a.toml', 'nope']\ncach = 1\n[stages.a]\nrun = ['check']\nrequires = ['x']\n[cache]\nwrapper = 3\n",
+        "version = 1\nextends = ['a.toml', '/nope']\ncach = 1\n[stages.a]\nrun = []\n[cache]\nwrapper = 3\n",
         files={"a.toml": "version = 1\n[budgets]\nclean-build = 'soon'\n"},
         environ={"BUILDOPT_X": "1"},
         call=["y=1"],
@@ -79,6 +79,11 @@ def test_all_problems_of_all_layers_come_at_once() -> None:
     assert sorted(line.partition(": ")[0] for line in lines) == [
         "--set", "BUILDOPT_X", "a.toml", *["buildopt.toml"] * 4
     ]  # fmt: skip
+
+
+def test_what_an_unread_file_may_have_is_not_said_to_be_missing() -> None:
+    text = "extends = ['zn']\n[stages.core]\ntimeout = '1m'\nrequires = ['quick-check']\ncargo-profile = 'dev-fast'"
+    assert one(text).startswith('extends: no such preset: "zn"')
 
 
 def test_a_circle_of_stages_is_printed_as_a_chain() -> None:
