@@ -17,8 +17,16 @@ from typing import NamedTuple
 __all__ = ["Block", "Shell", "blocks_of", "commands_of", "matches", "page_after"]
 
 _FENCE = re.compile(r"^```(?P<info>[a-z]+[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-_FIGURE = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]+|\d+(?:\.\d+)*(?:[mh]\d+s|s\b)?")
+_FIGURE = re.compile(r"\d{8}T\d+Z-[0-9a-f]+|\d+(?:\.\d+)*(?:[mh]\d+s|s\b)?")
+_PROGRESS = re.compile(r"(?:^ +(?:Compiling|Checking|Documenting|PASS) .*\n)+", re.MULTILINE)
+_BY_CHANCE = re.compile(
+    r"^(?: +(?:Blocking waiting for file lock|Downloading|Downloaded|Updating|Locking) .*|nox > uv binary not found\."
+    r"|  → \S+ is usually over: .*)\n",
+    re.MULTILINE,
+)
+_BUDGET = re.compile(r"budget \S+ kept|over budget \S+ by [\d.mhs]+[mhs]|(?:kept|over) \(\d+ %\)")
 _ANY_LINES = "…"
+_SHORTENED = f"{_ANY_LINES}\n"
 
 
 class Block(NamedTuple):
@@ -55,14 +63,16 @@ def commands_of(text: str) -> list[Call]:
 
 
 def matches(said: str, printed: str) -> bool:
-    """Return whether `printed` is what the page says, figures and runs of spaces aside."""
+    """Return whether `printed` is what the page says, figures and runs of spaces aside; an answer that is one number is compared."""
+    if said.strip().isdigit():
+        return said.strip() == printed.strip()
     lines = [_plain(line) for line in said.strip().splitlines()]
     pattern = "".join(r"(?:.*\n)*" if line == _ANY_LINES else f"{_open(line)}\n" for line in lines)
     return re.fullmatch(pattern, "".join(f"{_plain(line)}\n" for line in printed.strip().splitlines())) is not None
 
 
 def _plain(line: str) -> str:
-    return " ".join(_FIGURE.sub("0", line).split())
+    return " ".join(_FIGURE.sub("0", _BUDGET.sub("budget", line)).split())
 
 
 def _open(line: str) -> str:
@@ -82,10 +92,13 @@ class Shell:
             "NO_COLOR": "1",
             "TERM": "dumb",
         }
-        self.environ["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
+        people = {
+            f"GIT_{role}_{what}": "you@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+        }
+        self.environ |= people | {"GIT_CEILING_DIRECTORIES": str(folder.parent), "GIT_CONFIG_GLOBAL": os.devnull}
 
     def run(self, command: str) -> str:
-        """Run `command` and return what it prints on both streams, without the paths of this machine."""
+        """Run `command` and return what it prints on both streams, without paths of this machine and lines that come by chance."""
         done = subprocess.run(
             ["bash", "-c", f"(exit {self.code}); {command}"],
             cwd=self.folder,
@@ -98,7 +111,7 @@ class Shell:
             check=False,
         )
         self.code = done.returncode
-        return done.stdout.replace(str(self.folder), "~/tally")
+        return _BY_CHANCE.sub("", done.stdout.replace(str(self.folder), "~/tally"))
 
 
 def page_after(page: str, shell: Shell) -> str:
@@ -114,5 +127,6 @@ def page_after(page: str, shell: Shell) -> str:
 def _played(call: Call, shell: Shell) -> str:
     printed = shell.run(call.command)
     if not matches(call.output, printed):
-        return f"$ {call.command}\n" + (f"{printed.rstrip()}\n" if printed.strip() else "")
+        text = f"{printed.rstrip()}\n" if printed.strip() else ""
+        return f"$ {call.command}\n{_PROGRESS.sub(_SHORTENED, text)}"
     return f"$ {call.command}\n{call.output}"
