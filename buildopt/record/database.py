@@ -163,7 +163,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
         if found == 0:
             _use_wal(connection)
         _migrate(connection)
-    connection.execute("PRAGMA synchronous = NORMAL")
+    # Waiting for the disk right after a build means waiting for all that the build wrote: 17 to 81 ms measured, against
+    # 0.7 ms. What this risks, a file torn by a power cut, is what damaged files are set aside for.
+    connection.execute("PRAGMA synchronous = OFF")
     if not _tables(connection) >= TABLES:
         raise _Damaged("tables are missing")
 
