@@ -17,6 +17,7 @@ HEADER = f"""\
 {MARK} for this machine, from buildopt.toml and what was found here; `buildopt sync` writes it again.
 # It is not committed. To remove it, delete it: Cargo does without.
 """
+_HIDES = "# Cargo lets this hide any build.rustflags: when you add some, run `buildopt sync` again, and they join."
 
 
 class HostSettings(NamedTuple):
@@ -54,6 +55,8 @@ def render(found: HostSettings) -> str | None:
     if found.jobs is not None:
         tables.setdefault(("build",), []).append(f"jobs = {found.jobs}")
     if found.flags:
+        if found.flags_table[0] == "target":
+            tables[found.flags_table] = [_HIDES]
         tables.setdefault(found.flags_table, []).append(f"rustflags = {value_text(list(found.flags))}")
     if not tables:
         return None

@@ -94,13 +94,16 @@ def parse(text: str, file: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(text)
+    except RecursionError as error:
+        problem = Problem("values stand inside each other too deeply", file=file)
+        raise ManifestError(f"{file} cannot be read", problems=(problem,)) from error
     except tomllib.TOMLDecodeError as error:
         import tomlkit  # noqa: PLC0415 - heavy, and rarely needed here
         from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415 - as above
 
         try:
             return dict(tomlkit.parse(text).unwrap())
-        except (TOMLKitError, ValueError):
+        except (TOMLKitError, ValueError, RecursionError):
             problem = Problem(f"not valid TOML: {error}", file=file)
             raise ManifestError(f"{file} cannot be read", problems=(problem,)) from error
 

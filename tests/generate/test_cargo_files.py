@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from generate_inputs import MOLD, OLD_TOOLCHAIN, TOOLCHAIN, made, text_of
+from generate_inputs import MOLD, OLD_TOOLCHAIN, TOOLCHAIN, made, made_workspace, text_of
 from syrupy.assertion import SnapshotAssertion
 
 from buildopt.errors import ManifestError
-from buildopt.profile.model import Cargo, CargoProfile, Incremental, Linker, Profile
+from buildopt.generate import wanted_paths
+from buildopt.profile.model import Cargo, CargoProfile, Ide, Incremental, Linker, Profile
 
 APP = {"Cargo.toml": '[package]\nname = "app"\nversion = "0.1.0"\nedition = "2021"\n'}
 FAST = CargoProfile(
@@ -148,3 +149,23 @@ def test_cargo_takes_an_own_include_beside_ours(
     output = run_cargo(root, "check", "-v").stderr.decode()
     assert "-C debuginfo=1" in output  # of two includes the user's own wins
     assert "-C strip=symbols" in output
+
+
+def test_byte_order_mark_and_windows_line_endings_of_the_users_file_stay() -> None:
+    result = made(PROFILE, {**APP, ".cargo/config.toml": b"\xef\xbb\xbf[net]\r\noffline = true\r\n"})
+    expected = b'\xef\xbb\xbfinclude = ["buildopt.toml"] # written by buildopt\r\n\r\n[net]\r\noffline = true\r\n'
+    assert result.files[".cargo/config.toml"] == expected
+
+
+def test_only_the_files_that_are_needed_are_asked_for() -> None:
+    files = {
+        **{f"{name}/Cargo.toml": f'[package]\nname = "{name}"\nversion = "0.1.0"\n' for name in ("a", "b", "c")},
+        "user/Cargo.toml": '[package]\nname = "user"\nversion = "0.1.0"\n[dependencies]\na = { path = "../a" }\n',
+    }
+    workspace = made_workspace(files)
+    always = {".cargo/buildopt.host.toml", ".cargo/buildopt.toml", ".cargo/config", ".cargo/config.toml", ".gitignore"}
+    assert set(wanted_paths(Profile(version=1), workspace)) == always
+    gates = Profile(version=1, features={"a": {"x": ()}}, ide=Ide())
+    assert set(wanted_paths(gates, workspace)) == always | {
+        ".vscode/settings.json", "Cargo.toml", "a/Cargo.toml", "user/Cargo.toml",
+    }  # fmt: skip

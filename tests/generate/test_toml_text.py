@@ -88,5 +88,8 @@ def test_what_is_no_toml_is_refused_with_its_place() -> None:
     with pytest.raises(ManifestError) as raised:
         parse("a = 1\nb = [", "sub/Cargo.toml")
     assert "sub/Cargo.toml" in str(raised.value.problems[0])
+    for text in ("a = " + "[" * 100_000, "a = " + "[" * 5_000 + "]" * 5_000, "a = {" * 5_000):
+        with pytest.raises(ManifestError, match=r"Cargo\.toml cannot be read"):
+            parse(text, "Cargo.toml")
     with pytest.raises(ManifestError, match="not UTF-8"):
         decode(b"\xff", "Cargo.toml")
