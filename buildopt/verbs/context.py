@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from buildopt import cargo, profile
 from buildopt.cargo.model import Toolchain, Workspace
 from buildopt.errors import ArgumentError, MachineRefused, ProfileError
 from buildopt.host import Host
+from buildopt.host.files import digest
 from buildopt.profile import Loaded
 
 __all__ = ["PROFILE_NAME", "Context", "find_workspace"]
@@ -86,31 +88,40 @@ class Context:
         return cargo.load_workspace(self.host, self.root, self.state)
 
     def check_requires(self) -> None:
-        """Check the versions that the profile requires; ToolMissing names all that are not met."""
-        required = self.loaded.profile.requires
-        if any(vars(required).values()):
-            profile.check_requires(self.loaded.profile, self.versions())
+        """Check the versions that the profile requires; ToolMissing names all that are not met.
 
-    def versions(self) -> dict[str, str | None]:
-        """Return the version of each tool that a profile can require; None for one that is not there."""
-        import platform  # noqa: PLC0415 - only for profiles that require something
-        from importlib import metadata  # noqa: PLC0415 - as above
+        What was met once is kept: reading a specifier takes longer to import than everything else of a quiet run.
+        """
+        required = {tool: text for tool, text in vars(self.loaded.profile.requires).items() if text is not None}
+        if not required:
+            return
+        versions = {tool: self._version(tool) for tool in required}
+        key = f"{buildopt.__version__}:{required}:{versions}"
+        if self._is_kept("requires", key):
+            return
+        profile.check_requires(self.loaded.profile, versions)
+        self._keep("requires", key)
 
-        from buildopt.cache import installed_version  # noqa: PLC0415 - as above
+    def _version(self, tool: str) -> str | None:
+        """Return the version of a tool that a profile can require; None for one that is not there."""
+        match tool:
+            case "buildopt":
+                return buildopt.__version__
+            case "cargo" | "rustc" | "nextest":
+                return getattr(self.toolchain, tool)  # type: ignore[no-any-return] # three fields of text
+            case "sccache":
+                from buildopt.cache import installed_version  # noqa: PLC0415 - only where it is required
 
-        try:
-            nox: str | None = metadata.version("nox")
-        except metadata.PackageNotFoundError:
-            nox = None
-        return {
-            "buildopt": buildopt.__version__,
-            "cargo": self.toolchain.cargo,
-            "rustc": self.toolchain.rustc,
-            "nextest": self.toolchain.nextest,
-            "sccache": installed_version(self.host),
-            "nox": nox,
-            "python": platform.python_version(),
-        }
+                return installed_version(self.host)
+            case "python":
+                return ".".join(map(str, sys.version_info[:3]))
+            case _:
+                from importlib import metadata  # noqa: PLC0415 - only where nox is required
+
+                try:
+                    return metadata.version(tool)
+                except metadata.PackageNotFoundError:
+                    return None
 
     def prepare_state(self) -> None:
         """Create the state folder, which ignores itself in git."""
@@ -124,15 +135,17 @@ class Context:
         """Hold the profile against its JSON Schema, once for each content: the validator takes 0.1 s to import."""
         if not self.strict:
             return
-        cache = self.state / "cache" / "profile.json"
-        known = self.host.files.read(cache)
         key = f"{buildopt.__version__}:{loaded.fingerprint}"
-        if known is not None and known == json.dumps(key).encode():
-            return
-        profile.enforce(loaded)
-        try:
+        if not self._is_kept("profile", key):
+            profile.enforce(loaded)
+            self._keep("profile", key)
+
+    def _is_kept(self, name: str, key: str) -> bool:
+        return self.host.files.read(self.state / "cache" / f"{name}.ok") == digest(key.encode()).encode()
+
+    def _keep(self, name: str, key: str) -> None:
+        """Keep that `key` was found good; a cache that cannot be written costs time, nothing else."""
+        with suppress(MachineRefused):
             self.prepare_state()
-            self.host.files.make_directory(cache.parent)
-            self.host.files.write(cache, json.dumps(key).encode())
-        except MachineRefused:
-            return  # a cache that cannot be written costs time, nothing else
+            self.host.files.make_directory(self.state / "cache")
+            self.host.files.write(self.state / "cache" / f"{name}.ok", digest(key.encode()).encode())
