@@ -147,6 +147,6 @@ def test_any_document_keeps_the_rest(document: tuple, newline: str, wanted: dict
     assert again is not None
     assert {entry.key: entry.value for entry in again.entries} == {**values, **wanted}
     assert [entry.key for entry in again.entries][: len(values)] == list(values)
-    assert after.count("// c, }\n") == text.count("// c, }\n")
+    assert after.count("// c, }") == text.count("// c, }")
     assert after.count("/* { */") == text.count("/* { */")
     assert with_values(after, FILE, wanted, newline) == after
