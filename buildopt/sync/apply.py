@@ -10,7 +10,7 @@ from buildopt.errors import ChangedSince, MachineRefused, Problem
 from buildopt.host import Host
 from buildopt.host.files import inside
 from buildopt.sync.journal import Change, Journal, Place, decode, encode, prepare
-from buildopt.sync.model import Plan
+from buildopt.sync.model import Edit, Plan
 from buildopt.sync.plan import target_of
 from buildopt.sync.recovery import recover, settle
 
@@ -43,7 +43,8 @@ def apply(host: Host, root: Path, state: Path, plan: Plan, *, verify: Callable[[
     with host.files.lock(place.lock):
         settled = settle(host, root, place)
         changes = [
-            _change(host, root, edit.path, edit.before, edit.after, new_mode=_NEW_FILE_MODE) for edit in plan.edits
+            _change(host, root, edit.path, edit.before, edit.after, new_mode=_NEW_FILE_MODE)
+            for edit in _in_order(plan.edits)
         ]
         _refuse_changed(
             (change.path for change, current in changes if current != change.before),
@@ -83,7 +84,8 @@ def rollback(host: Host, root: Path, state: Path) -> Restored:
             return Restored((), 0, recovered)
         entry = _read_entry(host, place, numbers[-1])
         changes = [
-            _change(host, root, done.path, done.after, done.before, new_mode=done.before_mode) for done in entry.changes
+            _change(host, root, done.path, done.after, done.before, new_mode=done.before_mode)
+            for done in reversed(entry.changes)
         ]
         _refuse_changed(
             (change.path for change, current in changes if current != change.before),
@@ -99,7 +101,17 @@ def rollback(host: Host, root: Path, state: Path) -> Restored:
             lambda: None,
         )
     line = settled.line if settled else recovered
-    return Restored(tuple(change.path for change, _ in changes), len(numbers) - 1, line)
+    return Restored(tuple(sorted(change.path for change, _ in changes)), len(numbers) - 1, line)
+
+
+def _in_order(edits: Iterable[Edit]) -> list[Edit]:
+    """Put creations first, by path, and deletions last, the other way round; a rollback goes through them backwards.
+
+    So `.cargo/config.toml` never includes a `.cargo/buildopt.toml` that is not there, wherever an apply is cut short.
+    """
+    by_path = sorted(edits, key=lambda edit: edit.path)
+    created, modified, deleted = ([edit for edit in by_path if edit.kind == k] for k in ("create", "modify", "delete"))
+    return [*created, *modified, *reversed(deleted)]
 
 
 def _carry_out(host: Host, root: Path, place: Place, journal: Journal, verify: Callable[[], None]) -> None:
@@ -165,7 +177,7 @@ def _change(
 
 
 def _refuse_changed(paths: Iterable[str], message: str, *, hint: str) -> None:
-    problems = tuple(Problem(message, file=path) for path in paths)
+    problems = tuple(Problem(message, file=path) for path in sorted(paths))
     if problems:
         files = "a file has" if len(problems) == 1 else f"{len(problems)} files have"
         raise ChangedSince(f"{files} changed in the meantime", problems=problems, hint=hint)

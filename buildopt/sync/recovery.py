@@ -99,7 +99,7 @@ def _finish(host: Host, root: Path, place: Place, journal: Journal) -> Settled:
 def _undo(host: Host, root: Path, place: Place, journal: Journal) -> Settled:
     restored = 0
     kept = []
-    for index, change in enumerate(journal.changes):
+    for index, change in reversed(list(enumerate(journal.changes))):
         try:
             target = target_of(root, change.path)
             current = host.files.read(target)

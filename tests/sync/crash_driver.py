@@ -103,7 +103,7 @@ def run(operation: str, scratch: Path) -> Counter[str]:
     after = snapshot(done)
     assert before != after
     endings: Counter[str] = Counter()
-    for number in count(1, 4 if operation.startswith("recover") else 1):
+    for number in count(1, 7 if operation.startswith("recover") else 1):
         root = shutil.copytree(template, scratch / "tree")
         if operation == "sync-lines":
             status, _ = in_child(lambda: (line_killer(number), work(Host(), root))[1])  # noqa: B023

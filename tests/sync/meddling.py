@@ -12,6 +12,7 @@ from typing import NamedTuple
 from buildopt.errors import MachineRefused
 from buildopt.host import Files, Host
 
+SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 Snapshot = dict[str, tuple[bytes, int] | None]
 
 

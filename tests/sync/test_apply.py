@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from meddling import AFTER, BEFORE, MODES, MeddledFiles, Wanted, full_disk, meddled_host, plant, snapshot
+from meddling import AFTER, BEFORE, MODES, SCRATCH, MeddledFiles, Wanted, full_disk, meddled_host, plant, snapshot
 
 from buildopt.errors import BuildoptError, ChangedSince, GateRefused, MachineRefused, UnsafePath
 from buildopt.host import Files, Host
@@ -146,6 +146,37 @@ def test_history_is_bounded_and_its_oldest_entries_go(host: Host, root: Path) ->
     assert (root / "Cargo.toml").read_bytes() == b"4"
 
 
+def test_at_no_time_does_a_file_include_one_that_is_not_there(tmp_path: Path) -> None:
+    root = plant(tmp_path / "root", {"b/config": b"b/buildopt", "b/buildopt": b""})
+    seen = set()
+
+    def look(*_: object) -> None:
+        for config in root.rglob("config"):
+            included = root / config.read_text()
+            assert included.is_file()
+            seen.add(str(included.relative_to(root)))
+
+    def verify() -> None:
+        raise GateRefused("no")
+
+    forth: dict[str, bytes | None] = {
+        "a/config": b"a/buildopt",
+        "a/buildopt": b"",
+        "b/config": b"b/another",
+        "b/another": b"",
+        "b/buildopt": None,
+    }
+    home: dict[str, bytes | None] = {"a/config": None, "a/buildopt": None, "b/config": b"b/buildopt", "b/buildopt": b""}
+    host = meddled_host(look)
+    for files in (forth, home):
+        with pytest.raises(GateRefused):
+            apply(host, root, root / ".buildopt", make_plan(host, root, Wanted(files)), verify=verify)
+        sync(host, root, files)
+    back(host, root)
+    back(host, root)
+    assert seen == {"a/buildopt", "b/buildopt", "b/another"}
+
+
 # What it refuses
 
 
@@ -249,7 +280,7 @@ def test_a_state_directory_that_leads_elsewhere_is_refused(host: Host, root: Pat
 
 def count_operations() -> int:
     files = MeddledFiles(lambda *_: None)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         tree = plant(Path(scratch), BEFORE, MODES)
         sync(Host(files=files), tree)
     return files.count
@@ -421,7 +452,7 @@ def test_a_disk_that_is_really_full_changes_nothing_however_much_is_free(small_d
 
 
 def test_a_directory_that_cannot_be_written_changes_nothing() -> None:
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         top = Path(scratch)
         top.chmod(0o755)
         root = plant(top / "root", BEFORE, MODES)
@@ -539,7 +570,7 @@ def test_any_syncs_rolled_back_leave_every_byte(
 ) -> None:
     present, syncs = case
     host = Host()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         root = plant(Path(scratch), {p: c for p, (c, _) in present.items()}, {p: m for p, (_, m) in present.items()})
         stages = [snapshot(root)]
         for wanted in syncs:
