@@ -103,3 +103,8 @@ def test_no_room_reaches_above_its_floor(need: Callable[[str], Path]) -> None:
     command = [str(need("lint-imports")), "--no-cache"]
     checked = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    names = [path.name for path in (PROJECT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names))
