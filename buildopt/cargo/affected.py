@@ -105,14 +105,14 @@ def _name_pattern(name: str) -> str:
         character = name[at]
         at += 1
         if character == "*":
-            pattern += "[^/]*"
+            pattern += "" if pattern.endswith("[^/]*") else "[^/]*"
         elif character == "?":
             pattern += "[^/]"
         elif character == "[":
-            end = name.find("]", at + 2 if name[at : at + 1] in ("!", "]") else at + 1)
+            negated = name[at : at + 1] == "!"
+            end = name.find("]", at + negated + 1)  # a "]" that comes first is a character like any other
             if end < 0:
                 raise ValueError('"[" without "]"')
-            negated = name[at] == "!"
             content = re.sub(r"([\\\[\]^&~|])", r"\\\1", name[at + negated : end])
             pattern += f"(?!/)[{'^' if negated else ''}{content}]"
             at = end + 1
@@ -338,7 +338,6 @@ def _within(path: str, directory: str) -> bool:
 
 def _parents(directory: str) -> Iterator[str]:
     """Yield `directory` and the directories above it, up to the root (and beyond it, where it begins outside)."""
-    while directory not in ("", ".."):
-        yield directory
-        directory = posixpath.dirname(directory)
     yield directory
+    while directory != (directory := posixpath.dirname(directory)):
+        yield directory
