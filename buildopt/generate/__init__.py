@@ -106,7 +106,7 @@ def _configuration(path: str, texts: Mapping[str, bytes], *, included: bool, reg
     """Return Cargo's own configuration file with our include or region in it, and without the other."""
     source = decode(texts.get(path), path)
     before = source.text
-    source = source._replace(text=include_line.without_region(source.text))
+    source = source._replace(text=include_line.without_region(source.text, path))
     if included:
         source = source._replace(text=include_line.with_include(source, path))
     else:

@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
-from buildopt.cargo import config as cargo_config
+from buildopt.cargo.config import REGION_BEGIN, REGION_END
 from buildopt.errors import ManifestError, Problem
 from buildopt.generate.toml import (
     Source,
@@ -81,7 +81,7 @@ def with_region(source: Source, file: str, body: str) -> str:
 
     Raises ManifestError when the user's part has one of the tables of `body`: TOML allows each table once.
     """
-    text = without_region(source.text)
+    text = without_region(source.text, file)
     theirs, ours = parse(text, file), parse(body, "the generated settings")
     both = sorted(_tables(theirs) & _tables(ours))
     if both:
@@ -95,24 +95,32 @@ def with_region(source: Source, file: str, body: str) -> str:
         text += source.newline
     lines = [
         *([""] if text else []),
-        cargo_config.REGION_BEGIN,
+        REGION_BEGIN,
         *body.strip("\n").split("\n"),
-        cargo_config.REGION_END,
+        REGION_END,
         "",
     ]
     return text + source.newline.join(lines)
 
 
-def without_region(text: str) -> str:
-    """Return the text without our marked region, and without the empty line that sets it apart."""
-    if cargo_config.REGION_BEGIN not in text:
+def without_region(text: str, file: str) -> str:
+    """Return the text without our marked region, and without the empty line that sets it apart.
+
+    Raises ManifestError when one of the two marks is missing: nobody can tell then where the region ends.
+    """
+    lines = text.split("\n")
+    marks = [(index, line.strip()) for index, line in enumerate(lines) if line.strip() in (REGION_BEGIN, REGION_END)]
+    if not marks:
         return text
-    before, _, _ = text.partition(cargo_config.REGION_BEGIN)
-    rest = cargo_config.without_region(text)[len(before) :]
-    for gap in ("\r\n", "\n"):
-        if before.endswith(gap * 2):
-            return before.removesuffix(gap) + rest
-    return before + rest
+    if [mark for _, mark in marks] != [REGION_BEGIN, REGION_END]:
+        hint = (
+            f"it starts with a line {REGION_BEGIN!r} and ends with a line {REGION_END!r}; mend or remove them by hand"
+        )
+        problem = Problem("the marks of the generated region do not match", file=file, hint=hint)
+        raise ManifestError(f"{file} has no region that could be replaced", problems=(problem,))
+    first, last = (index for index, _ in marks)
+    gap = 1 if first and not lines[first - 1].strip() else 0
+    return "\n".join(lines[: first - gap] + lines[last + 1 :])
 
 
 def _is_ours(item: object) -> bool:
@@ -122,13 +130,10 @@ def _is_ours(item: object) -> bool:
 
 def _with_new_line(text: str, newline: str) -> str:
     """Put the line at the top, but behind a comment that an empty line sets apart (a licence, a schema)."""
-    position = 0
-    offset = 0
-    for line in text.splitlines(keepends=True):
-        if not line.startswith("#"):
-            position = offset + len(line) if offset and not line.strip() else 0
-            break
-        offset += len(line)
+    lines = text.split("\n")
+    comments = next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    apart = comments and comments + 1 < len(lines) and lines[comments].strip() == ""
+    position = len("\n".join(lines[: comments + 1])) + 1 if apart else 0
     gap = newline if text[position:].strip() else ""
     return text[:position] + _LINE + newline + gap + text[position:]
 

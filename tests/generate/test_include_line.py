@@ -78,14 +78,24 @@ def test_a_region_comes_and_goes_and_nothing_else_changes(before: str) -> None:
     after = with_region(decode(before.encode(), FILE), FILE, BODY)
     assert tomllib.loads(after) == {**tomllib.loads(before), "profile": {"dev": {"debug": False}}}
     assert with_region(decode(after.encode(), FILE), FILE, BODY) == after
-    assert without_region(after) == before
+    assert without_region(after, FILE) == before
     other = with_region(decode(after.encode(), FILE), FILE, BODY.replace("false", "1"))
     assert tomllib.loads(other)["profile"]["dev"]["debug"] == 1
 
 
 def test_a_region_may_be_anywhere_and_text_behind_it_stays() -> None:
     text = with_region(decode(b"[a]\n", FILE), FILE, BODY) + "# mine\n[b]\n"
-    assert without_region(text) == "[a]\n# mine\n[b]\n"
+    assert without_region(text, FILE) == "[a]\n# mine\n[b]\n"
+
+
+@pytest.mark.parametrize("mark", ["# >>> buildopt >>>", "# <<< buildopt <<<"])
+def test_a_region_with_a_mark_missing_or_twice_is_refused(mark: str) -> None:
+    text = with_region(decode(b"[a]\n", FILE), FILE, BODY) + "# mine\n[b]\n"
+    for broken in (text.replace(f"{mark}\n", ""), text.replace(mark, f"{mark}\n{mark}")):
+        with pytest.raises(ManifestError) as raised:
+            without_region(broken, FILE)
+        assert "do not match" in str(raised.value.problems[0])
+    assert without_region(f'a = "{mark}"\n', FILE) == f'a = "{mark}"\n'
 
 
 def test_a_table_that_the_user_has_is_refused() -> None:
@@ -97,6 +107,7 @@ def test_a_table_that_the_user_has_is_refused() -> None:
 
 LINES = st.sampled_from(
     [
+        "# \u2028 \u2028 \x85",
         "",
         "# c",
         "[build]",
