@@ -138,11 +138,11 @@ def notes(connection: Connection, run: str) -> tuple[str, ...]:
 def slowest(connection: Connection, limit: int, last: int) -> tuple[CrateCost, ...]:
     """Return the packages that cost most when rebuilt: per run the sum of their units, over runs the median.
 
-    Looks at the `last` runs that rebuilt anything.
+    Looks at the `last` runs that rebuilt anything. A check generates no code, whatever Cargo calls its last part.
     """
     rows = connection.execute(
         "SELECT package, group_concat(DISTINCT version), sum(duration_seconds), sum(frontend_seconds),"
-        " sum(codegen_seconds) FROM unit WHERE fresh = 0 AND duration_seconds > 0 AND run IN ("
+        " sum(codegen_seconds) FILTER (WHERE mode <> 'check') FROM unit WHERE fresh = 0 AND duration_seconds > 0 AND run IN ("
         "   SELECT key FROM run WHERE EXISTS (SELECT 1 FROM unit WHERE unit.run = run.key AND fresh = 0)"
         "   ORDER BY id DESC LIMIT ?)"
         " GROUP BY run, package",

@@ -16,6 +16,8 @@ __all__ = ["as_text"]
 _STYLES = {"success": None, "skipped": "dim", "failure": "red", "timeout": "red", "cancelled": "yellow"}
 _WORDS = {"success": "passed", "failure": "failed", "timeout": "timed out", None: "never run"}
 
+_WORTH_A_GATE_SECONDS = 1.0
+
 
 def as_text(view: RunsView, width: int = 100, *, color: bool = False) -> str:
     """Return the report in lines of at most `width` characters, with colour only where `color` says so."""
@@ -135,10 +137,11 @@ def _slowest(view: RunsView, width: int, color: bool) -> list[str]:
         )
     lines = [heading("Slowest packages, when they are rebuilt", color)]
     lines += columns(rows, right=(1, 2, 3), width=width, styles=["dim"], color=color)
-    first = view.slowest[0].package
-    return lines + advice(
-        f"cargo tree --invert {first} shows who needs it; a gate in [features] keeps it out of quick stages", width
-    )
+    first = view.slowest[0]
+    if first.seconds < _WORTH_A_GATE_SECONDS:
+        return lines
+    what = f"cargo tree --invert {first.package} shows who needs it; a gate in [features] keeps it out of quick stages"
+    return lines + advice(what, width)
 
 
 def _cache(view: RunsView, width: int, color: bool) -> list[str]:

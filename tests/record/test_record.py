@@ -159,6 +159,16 @@ def test_slowest_packages_are_medians_over_runs_of_sums_over_units(
         )
 
 
+def test_a_check_generates_no_code(host: Host, state: Path, write_run: Callable[..., str]) -> None:
+    check = UnitRow("syn", "2.0.0", "lib", "check", False, None, 0.0, 3.0, 2.0, 1.0)
+    write_run(1, units=(check,))
+    with Record.open(host, state) as record:
+        assert record.slowest() == (CrateCost("syn", ("2.0.0",), 3.0, 2.0, None, 1),)
+    write_run(2, units=(check, check._replace(mode="build", codegen_seconds=5.0)))
+    with Record.open(host, state) as record:
+        assert record.slowest(last=1)[0].codegen_seconds == 5.0
+
+
 def test_usual_seconds_count_only_what_can_be_compared(host: Host, state: Path, write_run: Callable[..., str]) -> None:
     like = {"profile_fingerprint": "a", "cargo": "1.95.0", "host_class": "linux-2c"}
     for number, seconds in enumerate((1.0, 2.0, 3.0)):

@@ -31,7 +31,7 @@ UNITS = (
         "core",
         "0.1.0",
         "lib",
-        "check",
+        "build",
         False,
         "the file `core/src/lib.rs` has changed (1s, 2s after)",
         0.1,
@@ -124,7 +124,7 @@ def test_the_json_has_the_keys_that_scripts_rely_on(record: Record, a_week: None
     assert newest["stages"][0]["packages"] == ["core", "api"]
     assert len(document["units"]) == len(UNITS)
     assert document["units"][0] == {
-        "package": "core", "version": "0.1.0", "target": "lib", "mode": "check", "fresh": False,
+        "package": "core", "version": "0.1.0", "target": "lib", "mode": "build", "fresh": False,
         "reason": "the file `core/src/lib.rs` has changed (1s, 2s after)", "start_seconds": 0.1, "duration_seconds": 1.2,
         "frontend_seconds": 1.0, "codegen_seconds": 0.2, "stage": "quick-check", "step": "check",
     }  # fmt: skip
