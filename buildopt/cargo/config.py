@@ -17,7 +17,16 @@ from buildopt.cargo.model import CargoConfig, ConfigValue, RustFlags
 from buildopt.errors import ManifestError
 from buildopt.host import Files, Host
 
-__all__ = ["REGION_BEGIN", "REGION_END", "Source", "cargo_home", "config_sources", "load_config", "without_region"]
+__all__ = [
+    "REGION_BEGIN",
+    "REGION_END",
+    "Source",
+    "cargo_home",
+    "config_sources",
+    "declared_profiles",
+    "load_config",
+    "without_region",
+]
 
 REGION_BEGIN = "# >>> buildopt >>>"
 REGION_END = "# <<< buildopt <<<"
@@ -94,7 +103,7 @@ def config_sources(host: Host, root: Path) -> tuple[list[Source], list[Path]]:
     home = cargo_home(host)
     for folder in folders if home in folders else [*folders, home]:
         old, new = folder / "config", folder / "config.toml"
-        content, newer = host.files.read(old), host.files.read(new)
+        content, newer = (host.files.read(path) if host.files.stamp(path) else None for path in (old, new))
         if content is not None and newer is not None:
             shadowed.append(new)
         if content is not None:
@@ -102,6 +111,13 @@ def config_sources(host: Host, root: Path) -> tuple[list[Source], list[Path]]:
         elif newer is not None:
             sources.extend(_with_includes(host.files, root, Source(new, newer), ()))
     return sources, shadowed
+
+
+def declared_profiles(host: Host, root: Path) -> tuple[str, ...]:
+    """Return the Cargo profiles that the root manifest and Cargo's configuration declare, sorted."""
+    manifest = _parse(host.files.read(root / "Cargo.toml") or b"", "Cargo.toml").get("profile")
+    names = {value.key[1] for value in load_config(host, root).values if value.key[0] == "profile"}
+    return tuple(sorted(names | set(manifest if isinstance(manifest, dict) else ())))
 
 
 def cargo_home(host: Host) -> Path:

@@ -93,7 +93,7 @@ def _expand(files: Files, directory: Path, parts: tuple[str, ...]) -> Iterator[P
         yield from _expand(files, directory.parent, parts[1:])
     elif parts[0] == "**":
         yield from _expand(files, directory, parts[1:])
-        for name in files.names(directory):
+        for name in files.folders(directory):
             if not name.startswith(".") and name not in _NOT_MEMBERS:
                 yield from _expand(files, directory / name, parts)
     else:

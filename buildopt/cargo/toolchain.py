@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,11 +49,11 @@ def _facts(host: Host, root: Path) -> Iterator[str]:
         path = host.which(name)
         yield f"{path} {path and files.stamp(path)}"
     yield host.environ.get("RUSTUP_TOOLCHAIN", "")
-    for directory in (root, *root.parents):
-        for name in ("rust-toolchain", "rust-toolchain.toml"):
-            content = files.read(directory / name)
+    for path in _toolchain_files(root):
+        with contextlib.suppress(MachineRefused):  # a directory of that name, which rustup passes over
+            content = files.read(path)
             if content is not None:
-                yield f"{directory} {name} {digest(content)}"
+                yield f"{path} {digest(content)}"
     home = _rustup_home(host)
     yield digest(files.read(home / "settings.toml") or b"")
     for name in files.names(home / "update-hashes"):
@@ -83,7 +84,7 @@ def _probe(host: Host, root: Path) -> Toolchain:
         rustc=_version(release) or release,
         host=facts["host"],
         nightly="-nightly" in release or "-dev" in release,
-        clippy=_optional(host, root, "cargo-clippy", "cargo", "clippy", "-V"),
+        clippy=_optional(host, root, "cargo-clippy", "cargo-clippy", "-V"),
         rustfmt=_optional(host, root, "rustfmt", "rustfmt", "--version"),
         nextest=_optional(host, root, "cargo-nextest", "cargo-nextest", "nextest", "--version"),
     )
@@ -117,11 +118,16 @@ def missing_toolchain(host: Host, root: Path, stderr: bytes) -> ToolMissing | No
 def _toolchain_file(host: Host, root: Path) -> str | None:
     if host.environ.get("RUSTUP_TOOLCHAIN"):
         return "$RUSTUP_TOOLCHAIN"
-    for directory in (root, *root.parents):
-        for name in ("rust-toolchain", "rust-toolchain.toml"):
-            if host.files.read(directory / name) is not None:
-                return name if directory == root else str(directory / name)
+    for path in _toolchain_files(root):
+        if host.files.stamp(path) is not None:
+            return path.name if path.parent == root else str(path)
     return None
+
+
+def _toolchain_files(root: Path) -> Iterator[Path]:
+    for directory in (root, *root.parents):
+        yield directory / "rust-toolchain"
+        yield directory / "rust-toolchain.toml"
 
 
 def _optional(host: Host, root: Path, program: str, *argv: str) -> str | None:

@@ -163,6 +163,14 @@ class Files:
         except OSError:
             return []
 
+    def folders(self, path: Path) -> list[str]:
+        """Return the sorted names of the directories in the directory `path`, symlinks left out."""
+        try:
+            with os.scandir(path) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        except OSError:
+            return []
+
     @contextlib.contextmanager
     def lock(self, path: Path, *, wait: bool = True) -> Iterator[bool]:
         """Hold an exclusive lock on the file `path` for the length of a with block; waits for its turn.

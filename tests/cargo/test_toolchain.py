@@ -74,11 +74,19 @@ def test_component_whose_proxy_fails_is_not_there(machine):
     machine.install(
         cargo_clippy="exit 1", rustfmt="echo 'rustfmt 1.8.0-stable'", cargo_nextest="echo 'cargo-nextest 0.9.100 (x)'"
     )
-    machine.install(
-        cargo="[ \"$1\" = clippy ] && { echo 'error: not installed' >&2; exit 1; }; echo 'cargo 1.90.0 (x)'"
-    )
     toolchain = machine.probe()
     assert (toolchain.clippy, toolchain.rustfmt, toolchain.nextest) == (None, "1.8.0", "0.9.100")
+
+
+def test_broken_cargo_configuration_hides_no_component(tmp_path, tree, need):
+    need("cargo-clippy")
+    tree(tmp_path, {".cargo/config.toml": "[broken\n"})
+    assert probe_toolchain(Host(), tmp_path, tmp_path / "state").clippy is not None
+
+
+def test_directory_with_the_name_of_a_toolchain_file_is_passed_over(machine):
+    (machine.root / "rust-toolchain").mkdir()
+    assert machine.probe().cargo == "1.97.0"
 
 
 def test_second_probe_starts_nothing(machine):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from buildopt.cargo import find_root, load_workspace
+from buildopt.cargo.inputs import _globbed
 from buildopt.cargo.metadata import cargo_words
 from buildopt.errors import MachineRefused, ManifestError, ToolMissing
 from buildopt.host import Command, Finished, Host
@@ -376,6 +377,15 @@ def test_new_package_in_a_globbed_directory_is_noticed(tmp_path, tree):
     assert names(load_workspace(Host(), root, tmp_path / "state")) == ["a"]
     tree(root, {"crates/b/Cargo.toml": manifest("b"), "crates/b/src/lib.rs": ""})
     assert names(load_workspace(Host(), root, tmp_path / "state")) == ["a", "b"]
+
+
+def test_members_by_a_deep_glob_with_a_link_in_a_circle(tmp_path, tree):
+    deep = VIRTUAL.replace("crates/*", "crates/**")
+    root = tree(tmp_path / "ws", {"Cargo.toml": deep, "crates/Cargo.toml": manifest("top"), "crates/src/lib.rs": ""})
+    matched = list(_globbed(Host().files, root, deep.encode()))
+    assert matched == [root / "crates", root / "crates/src"]
+    (root / "crates/src/loop").symlink_to(root / "crates")
+    assert list(_globbed(Host().files, root, deep.encode())) == matched
 
 
 def test_empty_folder_that_cargo_takes_for_a_member_is_noticed(tmp_path, tree):
