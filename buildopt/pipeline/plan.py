@@ -13,7 +13,6 @@ __all__ = ["Invocation", "PlannedStage", "PlannedStep", "Selection", "Tools", "W
 
 # Their cost is below what can be measured (a no-op build: 89 ms without, 91 ms with), so they are always on.
 _MEASURED = ("-v", "--timings", "--message-format=json-render-diagnostics")
-_BUILT_IN_PROFILES = frozenset({"dev", "release", "test", "bench"})
 
 
 class Invocation(NamedTuple):

@@ -51,10 +51,9 @@ class Fault(NamedTuple):
 
 def check_profile(profile: Profile) -> Iterator[Fault]:
     """Yield everything in the merged profile that its types cannot say, one by one: a suggestion costs time."""
-    cargo_profiles = profile.cargo.profile if profile.cargo else {}
-    yield from _check_cargo_profiles(cargo_profiles)
-    yield from _check_stages(profile.stages, cargo_profiles)
-    yield from _check_tests(profile.tests, cargo_profiles)
+    yield from _check_cargo_profiles(profile.cargo.profile if profile.cargo else {})
+    yield from _check_stages(profile.stages)
+    yield from _check_tests(profile.tests)
     yield from _check_gates(profile.features)
     yield from _check_affected(profile)
     if profile.ide:
@@ -125,7 +124,7 @@ def _check_inherits(name: str, profile: CargoProfile, profiles: Mapping[str, Car
         yield Fault(here, f"no such Cargo profile: {shown(profile.inherits)}", hint, absent=True)
 
 
-def _check_stages(stages: Mapping[str, Stage], cargo_profiles: Mapping[str, CargoProfile]) -> Iterator[Fault]:
+def _check_stages(stages: Mapping[str, Stage]) -> Iterator[Fault]:
     for name, stage in stages.items():
         here = ("stages", name)
         yield from _check_name(here, "stage")
@@ -138,14 +137,14 @@ def _check_stages(stages: Mapping[str, Stage], cargo_profiles: Mapping[str, Carg
                 hint = did_you_mean(required, stages) or f"there are {', '.join(stages)}"
                 yield Fault((*here, "requires"), f"no such stage: {shown(required)}", hint, absent=True)
         yield from _check_features(here, stage.features)
-        yield from _check_profile_name(here, stage.cargo_profile, cargo_profiles)
+        yield from _check_profile_name(here, stage.cargo_profile)
     for circle in _circles({name: stage.requires for name, stage in stages.items()}):
         yield Fault(
             ("stages", circle[0], "requires"), f"the stage requires itself: {' → '.join(circle)}", "break the circle"
         )
 
 
-def _check_tests(tests: Mapping[str, TestGroup], cargo_profiles: Mapping[str, CargoProfile]) -> Iterator[Fault]:
+def _check_tests(tests: Mapping[str, TestGroup]) -> Iterator[Fault]:
     for name, group in tests.items():
         here = ("tests", name)
         yield from _check_name(here, "test group")
@@ -157,7 +156,7 @@ def _check_tests(tests: Mapping[str, TestGroup], cargo_profiles: Mapping[str, Ca
                 (*here, "filter"), f"{shown(group.filter)} is no part of a test name", "leave the key out for all tests"
             )
         yield from _check_features(here, group.features)
-        yield from _check_profile_name(here, group.cargo_profile, cargo_profiles)
+        yield from _check_profile_name(here, group.cargo_profile)
 
 
 def _check_name(path: tuple[str, ...], what: str) -> Iterator[Fault]:
@@ -165,13 +164,12 @@ def _check_name(path: tuple[str, ...], what: str) -> Iterator[Fault]:
         yield Fault(path, f"{shown(path[-1])} is no name for a {what}", "a letter first, then letters, digits, - and _")
 
 
-def _check_profile_name(
-    here: tuple[str, ...], name: str | None, profiles: Mapping[str, CargoProfile]
-) -> Iterator[Fault]:
-    known = [*profiles, *(built_in for built_in in BUILT_IN_PROFILES if built_in not in profiles)]
-    if name is not None and name not in known:
-        hint = did_you_mean(name, known) or f"declare it as [cargo.profile.…]; there are {', '.join(known)}"
-        yield Fault((*here, "cargo-profile"), f"no such Cargo profile: {shown(name)}", hint, absent=True)
+def _check_profile_name(here: tuple[str, ...], name: str | None) -> Iterator[Fault]:
+    """Whether there is a Cargo profile of that name only Cargo's own files can say: they declare some too."""
+    if name is not None and not _matches(_CARGO_PROFILE, name):
+        yield Fault(
+            (*here, "cargo-profile"), f"{shown(name)} is no name for a Cargo profile", "letters, digits, - and _"
+        )
 
 
 def _check_features(here: tuple[str, ...], features: str | tuple[str, ...]) -> Iterator[Fault]:

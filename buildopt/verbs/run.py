@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 
 from buildopt import cargo
-from buildopt.errors import ArgumentError, ToolMissing
+from buildopt.errors import ArgumentError, Problem, ProfileError, ToolMissing
 from buildopt.pipeline.events import Event, Note
 from buildopt.pipeline.graph import stages_in_order
 from buildopt.pipeline.plan import PlannedStage, Selection, Work, feature_notes, plan_stage
@@ -19,6 +20,7 @@ from buildopt.verbs.context import Context
 __all__ = ["execute", "first_stage", "plan_work", "run"]
 
 _DEV_STAGE = "quick-check"
+_BUILT_IN_PROFILES = ("dev", "release", "test", "bench")
 
 
 def first_stage(context: Context) -> str:
@@ -67,6 +69,7 @@ def plan_work(context: Context, work: Work, selection: Selection) -> PlannedStag
     cargo_path = context.host.which("cargo")
     if cargo_path is None:
         raise ToolMissing("cargo is not found on PATH", hint="install Rust with rustup")
+    _check_cargo_profile(context, work)
     synced = context.host.files.read(context.root / ".cargo" / "buildopt.toml") is not None
     profile = None if synced else context.loaded.profile
     return plan_stage(work, selection, context.workspace, context.toolchain, cargo=str(cargo_path), profile=profile)
@@ -123,6 +126,20 @@ def _plan_stage(context: Context, record: Record, name: str, stage: Stage, affec
         return plan_work(context, work, whole._replace(why=f"{affected.why}; never passed before: all packages"))
     nothing = plan_work(context, work._replace(run=()), affected)
     return nothing._replace(skipped=f"{affected.why} (--scope workspace runs all packages)")
+
+
+def _check_cargo_profile(context: Context, work: Work) -> None:
+    """Refuse a Cargo profile that neither the profile nor Cargo's own files declare, before Cargo is started."""
+    name, cargo_table = work.cargo_profile, context.loaded.profile.cargo
+    known = [*_BUILT_IN_PROFILES, *(cargo_table.profile if cargo_table else ())]
+    if name is None or name in known:
+        return
+    known += cargo.declared_profiles(context.host, context.root)
+    if name not in known:
+        close = get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"declare [cargo.profile.{name}], or use {', '.join(known)}"
+        problem = Problem(f"no such Cargo profile: {name!r}", key=f"{work.name}: cargo-profile", hint=hint)
+        raise ProfileError("the profile cannot be used", problems=(problem,))
 
 
 def _affected(context: Context) -> Selection:

@@ -20,7 +20,7 @@ from buildopt.host import Host
 PROJECT = Path(buildopt.__file__).parents[1]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
 NAMES = [page.relative_to(PROJECT).as_posix() for page in PAGES]
-WRITE = os.environ.get("BUILDOPT_DOCS") == "write"
+WRITE = os.environ.get("WRITE_PAGES") == "write"
 
 
 @pytest.fixture

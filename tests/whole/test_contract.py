@@ -171,6 +171,16 @@ def test_a_broken_profile_names_every_mistake_at_once(ws: Path):
         assert words in result.stderr
 
 
+def test_a_cargo_profile_of_the_manifest_can_be_named_and_another_is_refused(ws: Path):
+    manifest = ws / "Cargo.toml"
+    manifest.write_text(manifest.read_text() + '[profile.mine]\ninherits = "dev"\n')
+    chosen = ("run", "quick-check", "--set", "stages.quick-check.cargo-profile")
+    assert call(ws, *chosen[:3], f"{chosen[3]}=mine").returncode == 0
+    refused = call(ws, *chosen[:3], f"{chosen[3]}=mine2")
+    assert refused.returncode == 2
+    assert "did you mean 'mine'?" in refused.stderr
+
+
 def test_without_cargo_it_says_how_to_get_it(ws: Path, tmp_path: Path):
     empty = tmp_path / "bin"
     empty.mkdir()
