@@ -12,7 +12,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r(?!\n)")
 # A line of its own in sccache's words. Rustc's diagnostics, source lines and the output of build scripts are indented
 # or carry a line number; only a procedural macro or a test could print this, hence the second condition.
 _SAID_BY_SCCACHE = re.compile(
-    r"^sccache: (?:error: |caused by: |encountered fatal error|incremental compilation is prohibited)",
+    r"^sccache: (?:error: |caused by: |encountered fatal error|increment(?:al)? compilation is +prohibited)",
     re.MULTILINE,
 )
 # Cargo names the program that failed: sccache, with a compiler as its first argument.

@@ -73,7 +73,8 @@ def choose(host: Host, programs: list[Path], root: Path) -> Program:
 
 
 def _version(host: Host, program: Path, directory: Path) -> str | None:
-    finished = host.run(Command((str(program), "--version"), directory, timeout_seconds=_ANSWER_SECONDS))
+    env = {"CARGO_INCREMENTAL": None}  # 0.8 and 0.9 refuse every word beside CARGO_INCREMENTAL=1
+    finished = host.run(Command((str(program), "--version"), directory, env, _ANSWER_SECONDS))
     match = re.match(r"sccache (\d+\.\d+\.\d+\S*)", finished.stdout.decode(errors="replace"))
     return match[1] if match and finished.returncode == 0 else None
 

@@ -80,6 +80,6 @@ def last_words(finished: Finished) -> str:
     text = "; ".join([*said, *cause[:1]]) or (lines[0] if lines else f"exit code {finished.returncode}")
     text = text.partition("\\n")[0]
     text = text if len(text) < _LENGTH else f"{text[:_LENGTH]}…"
-    if "Mismatch of client/server versions" in text:
+    if "Mismatch of client/server versions" in text or "Unexpected server response" in text:
         return f"{text} (sccache --stop-server ends a server that another version started)"
     return text

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from typing import TYPE_CHECKING, NamedTuple
 
 from buildopt.host.files import digest
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 __all__ = ["Address", "Storage", "StorageError", "address", "default_directory", "plan_storage", "redact"]
 
@@ -135,6 +137,8 @@ def _remote(storage: str, environ: Mapping[str, str]) -> tuple[str, dict[str, st
                 "the cache of GitHub Actions is only there inside of its jobs (ACTIONS_RESULTS_URL is not set)"
             )
         return "gha", {"SCCACHE_GHA_ENABLED": "true"}
+    from urllib.parse import urlsplit  # noqa: PLC0415 - 3 ms, needed only for a storage on the network
+
     try:
         url = urlsplit(storage)
         port = url.port
@@ -171,6 +175,8 @@ def _webdav(url: SplitResult) -> tuple[str, dict[str, str]]:
 
 
 def _s3(url: SplitResult) -> tuple[str, dict[str, str]]:
+    from urllib.parse import parse_qsl  # noqa: PLC0415 - as above
+
     settings = dict(parse_qsl(url.query, keep_blank_values=True))
     unknown = sorted(set(settings) - {"region", "endpoint"})
     if unknown:
@@ -218,6 +224,8 @@ def _default_port(name: str, environ: Mapping[str, str | None]) -> int:
 
 
 def _address(text: str, default_port: int) -> Address | None:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - as above
+
     try:
         url = urlsplit(text if "://" in text else f"//{text}")
         port = url.port or _PORTS.get(url.scheme, default_port)

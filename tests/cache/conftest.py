@@ -80,6 +80,8 @@ class Bench(NamedTuple):
             with contextlib.suppress(OSError):
                 os.kill(process, signal.SIGKILL)
                 killed += 1
+        while servers_on(self.port):
+            time.sleep(0.01)
         return killed
 
 

@@ -76,6 +76,7 @@ Caused by:
     "text",
     [
         SERVER_KILLED, FIRST_CALL, INCREMENTAL, INCREMENTAL_FIRST, GONE, GONE_LATER, PORT_TAKEN, NO_SPACE, OLD_WORDS,
+        INCREMENTAL.replace("incremental compilation is ", "increment compilation is  "),  # 0.8
         SERVER_KILLED.replace("\n", "\r\n"),
         SERVER_KILLED.replace("error: could", "\x1b[1m\x1b[91merror\x1b[0m: could").replace("sccache: error", "\r\x1b[Ksccache: error"),
         FIRST_CALL.replace("error: process", "\x1b[1m\x1b[91merror\x1b[0m: process"),
