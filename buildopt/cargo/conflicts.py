@@ -215,9 +215,9 @@ def _may_match(flags: RustFlags, toolchain: Toolchain) -> bool:
     condition = flags.table.removeprefix("target.").strip("'")
     if condition in {"cfg(windows)", "cfg(unix)"}:
         return (condition == "cfg(windows)") == ("windows" in toolchain.host)
-    system = re.fullmatch(r'cfg\(target_os ?= ?"(\w+)"\)', condition)
-    if system is not None:
-        return system[1].replace("macos", "darwin") in toolchain.host
+    named = re.fullmatch(r'cfg\(target_(os|arch) ?= ?"(\w+)"\)', condition)
+    if named is not None:
+        return named[2].replace("macos", "darwin") in toolchain.host
     return condition.startswith("cfg(") or condition == toolchain.host
 
 

@@ -251,7 +251,10 @@ def test_target_flags_replace_build_flags(tmp_path, table):
     assert found(tmp_path, text) == [f"target.{table}.rustflags hides build.rustflags"]
 
 
-@pytest.mark.parametrize("table", ["aarch64-apple-darwin", "'cfg(windows)'", "'cfg(target_os = \"macos\")'"])
+@pytest.mark.parametrize(
+    "table",
+    ["aarch64-apple-darwin", "'cfg(windows)'", "'cfg(target_os = \"macos\")'", "'cfg(target_arch = \"wasm32\")'"],
+)
 def test_flags_of_another_target_replace_nothing(tmp_path, table):
     assert found(tmp_path, f'{BUILD}[target.{table}]\nrustflags = ["-Cx=1"]\n') == []
 
