@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from buildopt.host.files import Files
-from buildopt.host.process import Cancel, Command, Finished, run_command, signals_cancel
+from buildopt.host.process import Cancel, Command, Finished, run_command, signals_cancel, signals_interrupt
 
 __all__ = ["Cancel", "Command", "Files", "Finished", "Host"]
 
@@ -60,6 +60,13 @@ class Host:
     def signals(self, cancel: Cancel) -> AbstractContextManager[None]:
         """Turn SIGINT, SIGTERM and SIGHUP into `cancel` for the length of a with block (main thread only)."""
         return signals_cancel(cancel)
+
+    def interrupts(self) -> AbstractContextManager[None]:
+        """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does, for the length of a with block.
+
+        For work that has to be undone when it is cut short. Where something else answers a signal, that stays.
+        """
+        return signals_interrupt()
 
     @property
     def in_ci(self) -> bool:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from buildopt.errors import MachineRefused, ToolMissing
 
-__all__ = ["Cancel", "Command", "Finished", "die_with_parent", "run_command", "signals_cancel"]
+__all__ = ["Cancel", "Command", "Finished", "die_with_parent", "run_command", "signals_cancel", "signals_interrupt"]
 
 _GRACE_SECONDS = 0.1  # between TERM and KILL: rustc frees its memory within 0.09 s (median)
 _DRAIN_SECONDS = 0.25  # how long a left-over child may keep our pipes open after the command has ended
@@ -122,6 +122,23 @@ def signals_cancel(cancel: Cancel) -> Iterator[None]:
     finally:
         for number, old in previous.items():
             signal.signal(number, old if old is not None else signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into KeyboardInterrupt where they would end the process without a word."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def run_command(

@@ -40,7 +40,7 @@ def apply(host: Host, root: Path, state: Path, plan: Plan, *, verify: Callable[[
     if not plan.edits:
         return recover(host, root, state)
     place = prepare(host, state)
-    with host.files.lock(place.lock):
+    with host.interrupts(), host.files.lock(place.lock):
         settled = settle(host, root, place)
         changes = [
             _change(host, root, edit.path, edit.before, edit.after, new_mode=_NEW_FILE_MODE)
@@ -77,7 +77,7 @@ def rollback(host: Host, root: Path, state: Path) -> Restored:
     if not Place(state / "sync").numbers(host):
         return Restored((), 0, recovered)
     place = prepare(host, state)
-    with host.files.lock(place.lock):
+    with host.interrupts(), host.files.lock(place.lock):
         settled = settle(host, root, place)
         numbers = place.numbers(host)
         if not numbers:

@@ -318,6 +318,22 @@ def test_handlers_are_put_back_and_an_ignored_hangup_stays_ignored(host: Host, c
         signal.signal(signal.SIGHUP, old_hangup)
 
 
+def test_signals_that_would_end_the_process_can_interrupt_instead(host: Host, cancel: Cancel) -> None:
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    old = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+    try:
+        for number in numbers:
+            with pytest.raises(KeyboardInterrupt), host.interrupts():
+                signal.raise_signal(number)
+            assert signal.getsignal(number) is signal.SIG_DFL
+        with host.signals(cancel), host.interrupts():
+            signal.raise_signal(signal.SIGTERM)
+        assert cancel.reason == "SIGTERM"
+    finally:
+        for number, handler in zip(numbers, old, strict=True):
+            signal.signal(number, handler)
+
+
 def test_outside_the_main_thread_signals_are_left_alone(host: Host, cancel: Cancel) -> None:
     seen = []
 

@@ -361,27 +361,30 @@ def test_an_interrupt_at_any_operation_restores(tmp_path: Path, action: str) -> 
     assert at > 30
 
 
-@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
-def test_a_signal_in_the_middle_of_an_apply_restores(root: Path, signal_name: str) -> None:
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_during_the_verification_restores_and_ends_what_it_runs(root: Path, signal_name: str) -> None:
     before = snapshot(root)
     program = f"""
 import os, signal, sys
 from pathlib import Path
 from meddling import AFTER, Wanted
-from buildopt.host import Host
+from buildopt.host import Command, Host
 from buildopt.sync import apply, make_plan
-def stop(*_): raise KeyboardInterrupt
-signal.signal(signal.{signal_name}, stop)
 root, host = Path(sys.argv[1]), Host()
+script = "echo $$ > ../pid; kill -{signal_name[3:]} $PPID; exec sleep 60"
+def verify():
+    host.run(Command(("sh", "-c", script), root))
 try:
-    apply(host, root, root / ".buildopt", make_plan(host, root, Wanted(AFTER)),
-          verify=lambda: (os.kill(os.getpid(), signal.{signal_name}), [None for _ in range(1000)]))
+    apply(host, root, root / ".buildopt", make_plan(host, root, Wanted(AFTER)), verify=verify)
 except KeyboardInterrupt:
     sys.exit(130)
 """
-    assert run_python(program, str(root)).returncode == 130
+    result = run_python(program, str(root))
+    assert result.returncode == 130, result.stderr
     assert snapshot(root) == before
     assert recover(Host(), root, root / ".buildopt") is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((root.parent / "pid").read_text()), 0)
 
 
 def run_python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
