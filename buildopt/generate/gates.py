@@ -163,11 +163,13 @@ def _share(every: Features, package: Package, known: set[str], anywhere: set[str
     if asked and not asked & has:
         return {}
     kept = {name: tuple(i for i in items if dependency_of(i) in has | {None}) for name, items in every.items()}
-    while gone := {name for name, items in kept.items() if not items and every[name]}:
-        kept = {name: items for name, items in kept.items() if name not in gone}
+    while True:
         lacking = ({*every} | anywhere) - {*kept} - known - has
-        kept = {name: tuple(i for i in items if i not in lacking) for name, items in kept.items()}
-    return kept
+        left = {name: tuple(i for i in items if i not in lacking) for name, items in kept.items()}
+        left = {name: items for name, items in left.items() if items or not every[name]}
+        if left == kept:
+            return kept
+        kept = left
 
 
 def _unknown_names(features: Mapping[str, Features], workspace: Workspace) -> list[Problem]:

@@ -10,6 +10,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from buildopt.errors import ManifestError
 from buildopt.generate import wanted_paths
+from buildopt.profile import load, preset_names
 from buildopt.profile.model import Cargo, CargoProfile, Ide, Incremental, Linker, Profile
 
 APP = {"Cargo.toml": '[package]\nname = "app"\nversion = "0.1.0"\nedition = "2021"\n'}
@@ -169,3 +170,19 @@ def test_only_the_files_that_are_needed_are_asked_for() -> None:
     assert set(wanted_paths(gates, workspace)) == always | {
         ".vscode/settings.json", "Cargo.toml", "a/Cargo.toml", "user/Cargo.toml",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_cargo_takes_every_preset(
+    preset: str, tmp_path: Path, tree: Callable, sync: Callable, run_cargo: Callable
+) -> None:
+    root = tree(tmp_path / "ws", {**APP, "src/lib.rs": ""})
+    text = f'version = 1\nextends = ["{preset}"]\n'.encode()
+    profile = load(root / "buildopt.toml", root=root, read=lambda path: text, environ={}).profile
+    result = sync(root, profile)
+    assert sync(root, profile).files == result.files
+    assert "Cargo.toml" not in result.files
+    names = [*profile.cargo.profile] if profile.cargo else []
+    for name in names or ["dev"]:
+        output = run_cargo(root, "check", "--profile", name).stderr.decode()
+        assert "warning" not in output

@@ -245,6 +245,23 @@ def test_the_star_gives_each_member_what_it_can_have() -> None:
     assert result.gated == ("app", "data")
 
 
+def test_under_the_star_a_feature_that_only_other_members_have_is_left_out() -> None:
+    head = '[package]\nname = "{}"\nversion = "0.1.0"\n[dependencies]\nlog = "0.4"\n[features]\n'
+    files = {"a/Cargo.toml": head.format("a") + "std = []\n", "b/Cargo.toml": head.format("b")}
+    every = {"logging": ("dep:log",), "full": ("std", "logging"), "standard": ("std",)}
+    result = made(Profile(version=1, features={"*": every}), files)
+    assert tomllib.loads(text_of(result, "a/Cargo.toml"))["features"] == {
+        "std": [], "logging": ["dep:log"], "full": ["std", "logging"], "standard": ["std"],
+    }  # fmt: skip
+    assert tomllib.loads(text_of(result, "b/Cargo.toml"))["features"] == {"logging": ["dep:log"], "full": ["logging"]}
+
+
+def test_under_the_star_a_feature_that_no_member_has_is_refused() -> None:
+    with pytest.raises(GateRefused) as raised:
+        gated('[dependencies]\nlog = "0.4"\n', package="*", logging=("dep:log",), full=("loging",))
+    assert 'did you mean "logging"?' in str(raised.value.problems[0])
+
+
 def test_the_star_and_a_package_of_its_own_are_joined() -> None:
     features = {"*": {"gpu": ("dep:wgpu",)}, "app": {"gpu": ("log/std",), "extra": ()}}
     manifest = HEAD + '[dependencies]\nwgpu = "25"\nlog = "0.4"\n'
