@@ -11,7 +11,7 @@ from buildopt.host import Host
 from buildopt.show.common import open_context, print_json, say
 from buildopt.sync.model import Plan
 from buildopt.verbs.context import Context
-from buildopt.verbs.generated import committed, make_plan, mend_include, rollback, write_plan
+from buildopt.verbs.generated import make_committed_plan, make_plan, mend_include, rollback, write_plan
 
 __all__ = ["show_generated"]
 
@@ -28,13 +28,11 @@ def show_generated(host: Host, arguments: argparse.Namespace, via_nox: bool) -> 
 
 
 def _check(context: Context, json: bool, again: str) -> int:
-    plan = committed(make_plan(context))
+    plan = make_committed_plan(context)
     if json:
         _print_plan(plan, written=False)
     else:
         _print_diff(context, plan)
-        for note in plan.notes:
-            say(note)
         if plan.edits:
             say(f"drift in {_count(plan)}: not what the profile says. Next: {again} sync")
         else:

@@ -145,10 +145,10 @@ def _profile_if_any(context: Context) -> tuple[Profile | None, BuildoptError | N
 
 
 def _stale(context: Context) -> tuple[list[str] | None, BuildoptError | None]:
-    from buildopt.verbs.generated import committed, make_plan  # noqa: PLC0415 - only the doctor asks
+    from buildopt.verbs.generated import make_committed_plan  # noqa: PLC0415 - only the doctor asks
 
     try:
-        return [edit.path for edit in committed(make_plan(context)).edits], None
+        return [edit.path for edit in make_committed_plan(context).edits], None
     except BuildoptError as error:
         return None, error
 

@@ -13,7 +13,7 @@ from buildopt.profile.model import Profile
 from buildopt.sync.model import Plan
 from buildopt.verbs.context import Context
 
-__all__ = ["HOST_FILE", "committed", "make_plan", "mend_include", "rollback", "write_plan"]
+__all__ = ["HOST_FILE", "make_committed_plan", "make_plan", "mend_include", "rollback", "write_plan"]
 
 HOST_FILE = ".cargo/buildopt.host.toml"
 _UNRESOLVED = re.compile(r"^(?P<where>\S+?:\d+:\d+): error\[E0(?:432|433|463)\]: (?P<text>.*)$", re.MULTILINE)
@@ -22,10 +22,23 @@ _INCLUDES_OURS = re.compile(rb"""^\s*include\s*=.*["']buildopt\.toml["']""", re.
 
 def make_plan(context: Context) -> Plan:
     """Return the edits that make every generated file what the profile says; writes nothing."""
+    return _plan(context, for_host=True)
+
+
+def make_committed_plan(context: Context) -> Plan:
+    """Return the edits of files that everybody shares: what belongs to this host is not looked at, and is no drift.
+
+    The notes are left out: they speak of this host too.
+    """
+    plan = _plan(context, for_host=False)
+    return Plan(tuple(edit for edit in plan.edits if edit.path != HOST_FILE))
+
+
+def _plan(context: Context, *, for_host: bool) -> Plan:
     profile = context.loaded.profile
     context.check_requires()
     host, root = context.host, context.root
-    wants_linker = profile.cargo is not None and profile.cargo.linker is not None
+    wants_linker = for_host and profile.cargo is not None and profile.cargo.linker is not None
     inputs = generate.Inputs(
         profile=profile,
         workspace=context.workspace,
@@ -51,11 +64,6 @@ def mend_include(context: Context) -> str | None:
         return None
     files.write_new(path, generate.EMPTY_CARGO_FILE)
     return ".cargo/buildopt.toml was gone, and Cargo includes it: it is written again"
-
-
-def committed(plan: Plan) -> Plan:
-    """Return the plan without the file that belongs to this host: nobody commits it, so it is no drift."""
-    return plan._replace(edits=tuple(edit for edit in plan.edits if edit.path != HOST_FILE))
 
 
 def write_plan(context: Context, plan: Plan, progress: Callable[[str], None]) -> tuple[str, ...]:
