@@ -226,9 +226,9 @@ def test_ten_megabytes_take_less_than_a_second():
         b"warning: unused variable: `x`\n --> src/lib.rs:1:27\n" * 50
         + RUNNING.replace(b"app", b"app " + b"-L x=y " * 100)
     ) * 3200
-    started = time.perf_counter()
+    started = time.process_time()
     shown, _ = read(lines, 1 << 16)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert b"crate-name" not in shown
     assert len(lines) > 10_000_000
 
@@ -271,7 +271,9 @@ def compare(root: Path, arguments: tuple[str, ...], colour: str) -> tuple[bytes,
 
 
 def neutral(content: bytes) -> list[bytes]:
-    return re.sub(rb"in [\d.]+s|(?<=/)(?:plain|loud)(?=/)", b"", content).splitlines(keepends=True)
+    """Return the lines without what differs by chance: times, target directories, and waits for the Cargo of somebody else."""
+    lines = re.sub(rb"in [\d.]+s|(?<=/)(?:plain|loud)(?=/)", b"", content).splitlines(keepends=True)
+    return [line for line in lines if b"waiting for file lock" not in line]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
