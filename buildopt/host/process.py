@@ -25,6 +25,7 @@ __all__ = ["Cancel", "Command", "Finished", "die_with_parent", "run_command", "s
 
 _GRACE_SECONDS = 0.1  # between TERM and KILL: rustc frees its memory within 0.09 s (median)
 _DRAIN_SECONDS = 0.25  # how long a left-over child may keep our pipes open after the command has ended
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
 
 
 class Command(NamedTuple):
@@ -110,9 +111,8 @@ def signals_cancel(cancel: Cancel) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     # A shell that starts a job with nohup ignores SIGHUP on purpose: that choice is kept.
-    numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    numbers = [number for number in _ENDING_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     previous = {
         number: signal.signal(number, lambda got, _frame: cancel.trigger(signal.Signals(got).name))
         for number in numbers
@@ -130,8 +130,7 @@ def signals_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    numbers = [number for number in _ENDING_SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, signal.default_int_handler)
     try:
@@ -139,6 +138,25 @@ def signals_interrupt() -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let a KeyboardInterrupt wait for the end of the with block, so that no process starts that nobody knows."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [number for number in _ENDING_SIGNALS if signal.getsignal(number) is signal.default_int_handler]
+    arrived: list[int] = []
+    for number in numbers:
+        signal.signal(number, lambda got, _frame: arrived.append(got))
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.default_int_handler)
+        for number in arrived[:1]:
+            signal.raise_signal(number)
 
 
 def run_command(
@@ -154,26 +172,30 @@ def run_command(
     for name in [name for name, value in command.env.items() if value is None]:
         environment.pop(name, None)
     started = time.monotonic()
-    child = _start(command, environment)
-    kept_out, kept_err = bytearray(), bytearray()
-    assert child.stdout is not None
-    assert child.stderr is not None
-    streams = {
-        child.stdout.fileno(): on_stdout or kept_out.extend,
-        child.stderr.fileno(): on_stderr or kept_err.extend,
-    }
     deadline = None if command.timeout_seconds is None else started + command.timeout_seconds
+    kept_out, kept_err = bytearray(), bytearray()
+    child: subprocess.Popen[bytes] | None = None
     try:
-        ending = _pump(child.pid, streams, deadline, cancel)
+        with _interrupts_held_back():
+            child = _start(command, environment)
+        assert child.stdout is not None
+        assert child.stderr is not None
+        sinks = {
+            child.stdout.fileno(): on_stdout or kept_out.extend,
+            child.stderr.fileno(): on_stderr or kept_err.extend,
+        }
+        ending = _pump(child.pid, sinks, deadline, cancel)
+        if ending != "ended":
+            _kill_session(child.pid)
     except BaseException:
-        _kill_session(child.pid)
-        _reap(child)
+        if child is not None:
+            _kill_session(child.pid)
+            _reap(child)
         raise
     finally:
-        child.stdout.close()
-        child.stderr.close()
-    if ending != "ended":
-        _kill_session(child.pid)
+        for stream in () if child is None else (child.stdout, child.stderr):
+            if stream is not None:
+                stream.close()
     status, usage = _reap(child)
     return Finished(
         returncode=os.waitstatus_to_exitcode(status),

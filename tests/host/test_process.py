@@ -334,6 +334,16 @@ def test_signals_that_would_end_the_process_can_interrupt_instead(host: Host, ca
             signal.signal(number, handler)
 
 
+def test_an_interrupt_while_a_command_is_being_started_leaves_no_process(host: Host, tmp_path: Path) -> None:
+    script = "kill -INT $PPID; echo $$ > pid; exec sleep 60"
+    for _ in range(10):
+        (tmp_path / "pid").unlink(missing_ok=True)
+        with pytest.raises(KeyboardInterrupt):
+            host.run(Command(("sh", "-c", script), tmp_path))
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            assert not is_alive(int((tmp_path / "pid").read_text()))
+
+
 def test_outside_the_main_thread_signals_are_left_alone(host: Host, cancel: Cancel) -> None:
     seen = []
 
