@@ -46,7 +46,8 @@ def settings(profile: Profile, toolchain: Toolchain) -> Settings:
     for name, cargo_profile in declared.items():
         for key, table in _tables(("profile", name), cargo_profile):
             tables[key] = _accepted(key, table, toolchain, notes)
-    if profile.incremental is not None:
+    if profile.incremental is not None and (profile.incremental.ci or not profile.incremental.local):
+        # On here and off in CI is what Cargo does by itself since 1.99, and what `run` sees to before.
         tables.setdefault(("profile", "dev"), {}).setdefault("incremental", profile.incremental.local)
     return Settings({key: tables[key] for key in sorted(tables) if tables[key]}, tuple(notes))
 

@@ -151,9 +151,15 @@ def _affected(context: Context) -> Selection:
 
 
 def _environment(context: Context) -> Mapping[str, str | None]:
-    """Return what every command of the run gets: 0 for CARGO_INCREMENTAL is safe beside a wrapper, 1 is not."""
-    incremental = context.loaded.profile.incremental
-    if incremental is None:
+    """Return what every command of the run gets.
+
+    0 for CARGO_INCREMENTAL is safe beside a wrapper; 1 is not (sccache then fails the build), and is needed only in CI,
+    where Cargo switches incremental off by itself since 1.99.
+    """
+    profile = context.loaded.profile
+    if profile.incremental is None:
         return {}
-    wanted = incremental.ci if context.host.in_ci else incremental.local
-    return {} if wanted else {"CARGO_INCREMENTAL": "0"}
+    if not (profile.incremental.ci if context.host.in_ci else profile.incremental.local):
+        return {"CARGO_INCREMENTAL": "0"}
+    wrapped = profile.cache is not None and profile.cache.wrapper != "none"
+    return {"CARGO_INCREMENTAL": "1"} if context.host.in_ci and not wrapped else {}

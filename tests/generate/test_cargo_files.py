@@ -112,8 +112,13 @@ def test_a_setting_in_a_place_where_cargo_refuses_it_is_left_out_and_told() -> N
 
 @pytest.mark.parametrize("local", [True, False])
 def test_incremental_is_a_key_of_the_dev_profile(local: bool) -> None:
-    result = made(Profile(version=1, incremental=Incremental(local=local)), APP)
+    result = made(Profile(version=1, incremental=Incremental(local=local, ci=True)), APP)
     assert tomllib.loads(text_of(result, ".cargo/buildopt.toml")) == {"profile": {"dev": {"incremental": local}}}
+
+
+def test_incremental_here_and_not_in_ci_is_what_cargo_does_by_itself() -> None:
+    result = made(Profile(version=1, incremental=Incremental(local=True, ci=False)), APP)
+    assert result.files[".cargo/buildopt.toml"] is None
 
 
 def test_a_profile_that_says_it_itself_wins_over_the_incremental_table() -> None:
