@@ -37,7 +37,6 @@ def starter_profile(workspace: Workspace, toolchain: Toolchain) -> str:
     head = f"""\
 #:schema .buildopt/schema.json
 # How {_described(workspace)} is built. `buildopt explain KEY` says what a key means and where its value comes from.
-# For completion in the editor: buildopt profile --schema > .buildopt/schema.json
 version = 1
 extends = ["dev-fast"]
 

@@ -124,12 +124,14 @@ class Context:
                     return None
 
     def prepare_state(self) -> None:
-        """Create the state folder, which ignores itself in git."""
-        if not self.state.is_dir():
-            self.host.files.make_directory(self.state)
-        ignore = self.state / ".gitignore"
-        if self.host.files.read(ignore) is None:
-            self.host.files.write(ignore, b"*\n")
+        """Create the state folder: git ignores it, and it holds the schema that editors check the profile with."""
+        files = self.host.files
+        if files.mode(self.state / ".gitignore") is None:
+            files.make_directory(self.state)
+            files.write(self.state / ".gitignore", b"*\n")
+        schema = self.state / "schema.json"
+        if files.mode(schema) is None:
+            files.write(schema, files.read(Path(profile.__file__).with_name("schema.json")) or b"{}")
 
     def _enforce(self, loaded: Loaded) -> None:
         """Hold the profile against its JSON Schema, once for each content: the validator takes 0.1 s to import."""

@@ -32,6 +32,7 @@ def init(host: Host, context: Context) -> Started:
         "noxfile.py": generate.starter_noxfile(),
     }
     there = [name for name in texts if host.files.mode(context.root / name) is not None]
+    context.prepare_state()
     for name, text in texts.items():
         if name not in there:
             host.files.write_new(context.root / name, text.encode())
