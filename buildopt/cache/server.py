@@ -14,6 +14,11 @@ __all__ = ["Server", "Unusable", "last_words"]
 _ANSWER_SECONDS = 5.0  # of a server that runs: it takes 4 ms
 _START_SECONDS = 15.0  # sccache itself gives a server 10 s to start
 _LENGTH = 300  # of a reason, in characters
+_OTHER_VERSION = (
+    "Mismatch of client/server versions",
+    "Unexpected server response",
+    "Failed to send data to or receive",
+)
 
 
 class Unusable(Exception):
@@ -33,26 +38,33 @@ class Server(NamedTuple):
 
         Raises Unusable when there is no answer.
         """
-        finished = self._ask("--show-stats", "--stats-format", "json", seconds=_ANSWER_SECONDS)
-        if finished.timed_out:
-            raise Unusable(f"{self._where} is taken by something else; set SCCACHE_SERVER_PORT to a free port")
-        counters = parse_counters(finished.stdout, self._environ) if finished.returncode == 0 else None
+        finished = self._statistics()
+        counters = self._read(finished)
         if counters is None:
             raise Unusable(f"its server at {self._where} cannot be asked: {last_words(finished)}")
         return counters
 
     def running(self) -> Counters:
         """Return the counters of a server that runs; one is started when there is none. Raises Unusable."""
-        counters = self.counters()
-        if counters.requests:
+        counters = self._read(self._statistics())
+        if counters is not None and counters.requests:
             return counters
-        # Zeros may be made up. Of all questions, this one starts a server on every version.
+        # Zeros may be made up, and a server that is just ending breaks off. Of all questions, this one starts a server.
         finished = self._ask("--dist-status", seconds=_START_SECONDS)
         if finished.timed_out:
             raise Unusable(f"its server did not answer at {self._where} within {_START_SECONDS:.0f} seconds")
         if finished.returncode != 0:
-            raise Unusable(f"its server does not start: {last_words(finished)}")
+            raise Unusable(f"no server answers at {self._where}, and none starts: {last_words(finished)}")
         return self.counters()
+
+    def _statistics(self) -> Finished:
+        finished = self._ask("--show-stats", "--stats-format", "json", seconds=_ANSWER_SECONDS)
+        if finished.timed_out:
+            raise Unusable(f"{self._where} is taken by something else; set SCCACHE_SERVER_PORT to a free port")
+        return finished
+
+    def _read(self, finished: Finished) -> Counters | None:
+        return parse_counters(finished.stdout, self._environ) if finished.returncode == 0 else None
 
     def compile(self, arguments: tuple[str, ...], directory: Path, seconds: float) -> Finished:
         """Run a compiler through the server."""
@@ -80,6 +92,6 @@ def last_words(finished: Finished) -> str:
     text = "; ".join([*said, *cause[:1]]) or (lines[0] if lines else f"exit code {finished.returncode}")
     text = text.partition("\\n")[0]
     text = text if len(text) < _LENGTH else f"{text[:_LENGTH]}…"
-    if "Mismatch of client/server versions" in text or "Unexpected server response" in text:
+    if any(words in text for words in _OTHER_VERSION):
         return f"{text} (sccache --stop-server ends a server that another version started)"
     return text

@@ -151,9 +151,9 @@ BROKEN = [
     ({"version": TIMED_OUT}, "does not answer as sccache does"),
     ({"show_stats": TIMED_OUT}, "port 4226 is taken by something else"),
     ({"show_stats": finished(returncode=2, stderr="sccache: error: no. Mismatch of client/server versions?")}, "--stop-server ends a server"),
-    ({"show_stats": finished("no JSON")}, "cannot be asked"),
+    ({"show_stats": finished("no JSON")}, "cannot be asked: no JSON"),
     ({"dist_status": TIMED_OUT}, "did not answer"),
-    ({"dist_status": finished(returncode=2, stderr="sccache: error: Server startup failed: no\n  0: <unknown>\n")}, "does not start: Server startup failed: no;"),
+    ({"dist_status": finished(returncode=2, stderr="sccache: error: Server startup failed: no\n  0: <unknown>\n")}, "none starts: Server startup failed: no;"),
     ({"rustc": TIMED_OUT}, "a trial compile took more than"),
     ({"rustc": finished(returncode=2, stderr="sccache: error: no space left")}, "a trial compile failed"),
 ]  # fmt: skip

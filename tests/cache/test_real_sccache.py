@@ -430,7 +430,7 @@ def test_redis_with_another_password(benches: Benches, redis: Any, port: int) ->
     wrapper = bench.prepare(settings)
 
     assert not wrapper.active
-    assert "does not start" in wrapper.why
+    assert "none starts" in wrapper.why
     assert "wrong-one" not in wrapper.why
 
 
