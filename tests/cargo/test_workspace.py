@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from buildopt.cargo import find_root, load_workspace
 from buildopt.cargo.inputs import _globbed
@@ -301,6 +303,50 @@ def test_patch_to_a_local_package_is_an_edge(host, tmp_path, tree):
     workspace = load_workspace(host, root, tmp_path / "state")
     assert [(p.name, p.member) for p in workspace.packages] == [("a", True), ("itoa", False)]
     assert edges(workspace)["a"] == {"itoa": ("normal",)}
+
+
+SECTIONS = ["dependencies", "dev-dependencies", "build-dependencies", "target.'cfg(windows)'.dependencies"]
+ARCS = st.tuples(st.integers(0, 4), st.integers(0, 4), st.sampled_from(SECTIONS))
+
+
+@settings(max_examples=8, phases=[Phase.generate])  # shrinking asks cargo hundreds of times
+@given(arcs=st.lists(ARCS, max_size=12))
+def test_graph_is_the_one_that_cargo_resolves_with_all_features(tmp_path_factory, arcs):
+    """Also for optional, renamed and target-specific dependencies: what a feature may turn on counts as an edge."""
+    sections: dict[tuple[int, str], dict[int, str]] = {}
+    for one, other, section in arcs:
+        # Cargo takes circles only through dev-dependencies, which in turn cannot be optional.
+        above, below = (one, other) if section.startswith("dev") else (max(one, other), min(one, other))
+        if above != below:
+            key = f"as{below}" if below % 2 else f"c{below}"
+            gate = ", optional = true" if (above + below) % 3 == 0 and not section.startswith("dev") else ""
+            line = f'{key} = {{ package = "c{below}", path = "../c{below}"{gate} }}\n'
+            sections.setdefault((above, section), {})[below] = line
+    files = {"Cargo.toml": VIRTUAL}
+    for i in range(5):
+        mine = {section: lines for (above, section), lines in sections.items() if above == i}
+        text = "".join(f"[{section}]\n{''.join(lines.values())}" for section, lines in mine.items())
+        files |= {
+            f"crates/c{i}/Cargo.toml": manifest(f"c{i}", text),
+            f"crates/c{i}/src/lib.rs": "",
+            f"crates/c{i}/build.rs": "",
+        }
+    root = tmp_path_factory.mktemp("graph").resolve()
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    unlocked = load_workspace(Host(), root, root / "state")
+    lock(root)
+    locked = load_workspace(Host(), root, root / "state")
+    argv = ["cargo", "metadata", "--format-version", "1", "--all-features", "--locked"]
+    theirs = json.loads(subprocess.run(argv, cwd=root, capture_output=True, check=True).stdout)
+    expected = {
+        (node["id"], to["pkg"], tuple(sorted({kind["kind"] or "normal" for kind in to["dep_kinds"]})))
+        for node in theirs["resolve"]["nodes"]
+        for to in node["deps"]
+    }
+    for workspace in (unlocked, locked):
+        assert {(source, to, kinds) for source, found in workspace.edges.items() for to, kinds in found} == expected
 
 
 # --- what is kept ---
