@@ -39,6 +39,7 @@ def _plan(context: Context, *, for_host: bool) -> Plan:
     context.check_requires()
     host, root = context.host, context.root
     wants_linker = for_host and profile.cargo is not None and profile.cargo.linker is not None
+    texts = sync.read_texts(host, root, generate.wanted_paths(profile, context.workspace))
     inputs = generate.Inputs(
         profile=profile,
         workspace=context.workspace,
@@ -47,9 +48,9 @@ def _plan(context: Context, *, for_host: bool) -> Plan:
         linkers=cargo.linkers(host, root, context.toolchain, context.state) if wants_linker else {},
         cores=host.cores,
         memory_bytes=host.memory_bytes,
-        texts=sync.read_texts(host, root, generate.wanted_paths(profile, context.workspace)),
+        texts=texts,
     )
-    return sync.make_plan(host, root, generate.generate(inputs))
+    return sync.make_plan(host, root, generate.generate(inputs), texts)
 
 
 def mend_include(context: Context) -> str | None:
