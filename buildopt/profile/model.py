@@ -134,6 +134,9 @@ class Cargo(_Table):
     """Parallel rustc processes on this host; a negative number counts down from the number of processors."""
     memory_per_job: Size | None = None
     """Fewer jobs are run when this host has less memory than this for each of them."""
+    test_runner: Literal["auto", "nextest", "cargo"] = "auto"
+    """What runs tests: `auto` is cargo-nextest where it is there and `cargo test` where not. Some tests share files or ports
+    and pass only under `cargo test`, which runs those of one binary in one process."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

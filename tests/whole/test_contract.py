@@ -130,6 +130,12 @@ def test_dev_test_takes_a_group_a_package_or_a_part_of_a_name(ws: Path):
         assert stage["packages"] == packages
 
 
+def test_the_profile_says_what_runs_tests(ws: Path, need: Callable[[str], Path]):
+    need("cargo-nextest")
+    assert "nextest run" in call(ws, "dev-test", "base").stderr
+    assert "nextest" not in call(ws, "dev-test", "base", "--set", "cargo.test-runner=cargo").stderr
+
+
 def test_an_enforced_budget_is_exit_code_1(ws: Path):
     (ws / "buildopt.toml").write_text(PROFILE.replace('"10m"', '"1ms"') + "[budgets]\nenforce = true\n")
     result = call(ws, "run", "quick-check", "--json")
