@@ -7,6 +7,7 @@ one page run one after another in a fresh copy of the example workspace. Figures
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import subprocess
@@ -14,19 +15,19 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Block", "Shell", "blocks_of", "commands_of", "matches", "page_after"]
+__all__ = ["Block", "Shell", "blocks_of", "commands_of", "matches", "mended", "page_after"]
 
 _FENCE = re.compile(r"^```(?P<info>[a-z]+[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-_FIGURE = re.compile(r"\d{8}T\d+Z-[0-9a-f]+|\d+(?:\.\d+)*(?:[mh]\d+s|s\b)?")
+_FIGURE = re.compile(r"(?<= )-(?= )|\d{8}T\d+Z-[0-9a-f]+|\d+(?:\.\d+)*(?:[mh]\d+s|s\b)?")
 _PROGRESS = re.compile(r"(?:^ +(?:Compiling|Checking|Documenting|PASS) .*\n)+", re.MULTILINE)
 _BY_CHANCE = re.compile(
     r"^(?: +(?:Blocking waiting for file lock|Downloading|Downloaded|Updating|Locking) .*|nox > uv binary not found\."
     r"|  → \S+ is usually over: .*)\n",
     re.MULTILINE,
 )
+_WAITED = re.compile(r"; waited for a lock that another cargo held|\(waited for a lock\)")
 _BUDGET = re.compile(r"budget \S+ kept|over budget \S+ by [\d.mhs]+[mhs]|(?:kept|over) \(\d+ %\)")
 _ANY_LINES = "…"
-_SHORTENED = f"{_ANY_LINES}\n"
 
 
 class Block(NamedTuple):
@@ -71,8 +72,29 @@ def matches(said: str, printed: str) -> bool:
     return re.fullmatch(pattern, "".join(f"{_plain(line)}\n" for line in printed.strip().splitlines())) is not None
 
 
+def mended(said: str, printed: str) -> str:
+    """Return `printed` with the lines of the page that still hold, `…` among them."""
+    if not said.strip():
+        return _PROGRESS.sub(f"{_ANY_LINES}\n", printed)
+    old, new = said.splitlines(), printed.splitlines()
+    open_lines = {line: re.compile(_open(_plain(line))) for line in old if _ANY_LINES in line.strip(_ANY_LINES)}
+    kept = [next((line for line, shape in open_lines.items() if shape.fullmatch(_plain(real))), real) for real in new]
+    same = difflib.SequenceMatcher(
+        None, [_plain(line) for line in old], [_plain(line) for line in kept], autojunk=False
+    )
+    lines: list[str] = []
+    for _, a, b, c, d in same.get_opcodes():
+        if _ANY_LINES in old[a:b]:
+            before = old[a:b].index(_ANY_LINES)
+            after = b - a - before - 1
+            lines += [*kept[c : min(c + before, d)], _ANY_LINES, *kept[max(c + before, d - after) : d]]
+        else:
+            lines += kept[c:d]
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _plain(line: str) -> str:
-    return " ".join(_FIGURE.sub("0", _BUDGET.sub("budget", line)).split())
+    return " ".join(_FIGURE.sub("0", _BUDGET.sub("budget", _WAITED.sub("", line))).split())
 
 
 def _open(line: str) -> str:
@@ -128,5 +150,5 @@ def _played(call: Call, shell: Shell) -> str:
     printed = shell.run(call.command)
     if not matches(call.output, printed):
         text = f"{printed.rstrip()}\n" if printed.strip() else ""
-        return f"$ {call.command}\n{_PROGRESS.sub(_SHORTENED, text)}"
+        return f"$ {call.command}\n{mended(call.output, text)}"
     return f"$ {call.command}\n{call.output}"

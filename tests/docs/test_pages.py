@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from pages import Shell, blocks_of, matches, page_after
+from pages import Shell, blocks_of, matches, mended, page_after
 
 import buildopt
 from buildopt import profile
@@ -20,7 +20,7 @@ from buildopt.host import Host
 PROJECT = Path(buildopt.__file__).parents[1]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
 NAMES = [page.relative_to(PROJECT).as_posix() for page in PAGES]
-WRITE = os.environ.get("WRITE_PAGES") == "write"
+WRITE = bool(os.environ.get("WRITE_PAGES"))
 
 
 @pytest.fixture
@@ -76,3 +76,9 @@ def test_figures_are_not_compared_and_dots_stand_for_lines() -> None:
     assert matches("a …", "a b c")
     assert not matches("a\nb", "a\nc")
     assert not matches("0", "2")
+
+
+def test_what_still_holds_stays_as_the_page_has_it() -> None:
+    said = "first 1\n…\n[target.…]\nold\n…\nlast 1.5s\n"
+    printed = "first 2\nx\ny\n[target.abc]\nnew\nz\nlast 7s\n"
+    assert mended(said, printed) == "first 2\n…\n[target.…]\nnew\n…\nlast 7s\n"
