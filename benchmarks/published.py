@@ -14,17 +14,17 @@ from pathlib import Path
 __all__ = ["PUBLISHED", "assemble"]
 
 PUBLISHED = {
-    # Ten packages, a binary, few macros: https://crates.io/crates/ripgrep
+    # Nine packages, a binary, few macros: https://crates.io/crates/ripgrep
     "ripgrep": {
-        "ripgrep": "14.1.1",
-        "globset": "0.4.16",
-        "grep": "0.3.2",
-        "grep-cli": "0.1.11",
-        "grep-matcher": "0.1.7",
-        "grep-printer": "0.2.2",
-        "grep-regex": "0.1.13",
-        "grep-searcher": "0.1.14",
-        "ignore": "0.4.23",
+        "ripgrep": "15.1.0",
+        "globset": "0.4.18",
+        "grep": "0.4.1",
+        "grep-cli": "0.1.12",
+        "grep-matcher": "0.1.8",
+        "grep-printer": "0.3.1",
+        "grep-regex": "0.1.14",
+        "grep-searcher": "0.1.16",
+        "ignore": "0.4.25",
     },
     # Procedural macros and build scripts: https://crates.io/crates/serde and what stands around it
     "serde": {
