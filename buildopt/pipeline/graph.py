@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 from buildopt.errors import ArgumentError, Problem, ProfileError
 from buildopt.profile.model import Stage
@@ -44,5 +43,7 @@ def _visit(name: str, stages: Mapping[str, Stage], order: list[str], above: tupl
 def _suggestion(name: str, stages: Mapping[str, Stage]) -> str:
     if not stages:
         return 'declare one in buildopt.toml, or start from a preset: extends = ["dev-fast"]'
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
     close = get_close_matches(name, stages, 1)
     return f"did you mean {close[0]!r}?" if close else f"declared are: {', '.join(stages)}"

@@ -7,13 +7,16 @@ A field `opt_level` is the key `opt-level`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NamedTuple
+from dataclasses import MISSING, Field, dataclass, field
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, dataclass_transform
 
 __all__ = [
     "Affected", "Budgets", "Cache", "Cargo", "CargoProfile", "Condition", "Duration", "Ide", "Incremental", "Linker",
     "Override", "Profile", "Record", "Requires", "Size", "Specifier", "Stage", "Step", "TestGroup", "Within", "Without",
 ]  # fmt: skip
+
+
+T = TypeVar("T")
 
 
 class Within(NamedTuple):
@@ -48,7 +51,25 @@ PartOfProfile = Annotated[
 
 
 class _Table:
-    """What dataclasses would write into each class anew, at three times the import time of this module."""
+    """What dataclasses would write into each class anew, at many times the import time of this module."""
+
+    def __init__(self, **values: Any) -> None:
+        fields: Mapping[str, Field[Any]] = self.__dataclass_fields__  # type: ignore[attr-defined] # set by _table
+        if unknown := values.keys() - fields.keys():
+            raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
+        for name, declared in fields.items():
+            if name in values:
+                value = values[name]
+            elif declared.default_factory is not MISSING:
+                value = declared.default_factory()
+            elif declared.default is not MISSING:
+                value = declared.default
+            else:
+                raise TypeError(f"{type(self).__name__} needs {name}")
+            self.__dict__[name] = value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed: {name}")
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)
@@ -60,7 +81,13 @@ class _Table:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+def _table(cls: type[T]) -> type[T]:
+    """Make `cls` a dataclass whose fields are known, without the methods that `_Table` has for all of them."""
+    return dataclass(init=False, eq=False, repr=False, match_args=False)(cls)
+
+
+@_table
 class Requires(_Table):
     """Versions that must be there before anything runs, as packaging specifiers (`">=1.85"`)."""
 
@@ -80,7 +107,7 @@ class Requires(_Table):
     """The Python that runs buildopt."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class CargoProfile(_Table):
     """One Cargo profile: any key that Cargo's `[profile.*]` takes, under any name."""
 
@@ -114,7 +141,7 @@ class CargoProfile(_Table):
     """Settings for single packages, by name; `"*"` means every package that is not a workspace member."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class Linker(_Table):
     """Which linker is used. It is written as a rustflag: Cargo's `linker` key rebuilds every crate both ways."""
 
@@ -122,7 +149,7 @@ class Linker(_Table):
     """Linkers in order of preference: the first that this host really has is used."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class Cargo(_Table):
     """What Cargo is told."""
 
@@ -139,7 +166,7 @@ class Cargo(_Table):
     and pass only under `cargo test`, which runs those of one binary in one process."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class Cache(_Table):
     """The compiler cache."""
 
@@ -154,7 +181,7 @@ class Cache(_Table):
     """Folder of the local storage; sccache's own default when absent. `~` is the home folder."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class Incremental(_Table):
     """Whether rustc keeps incremental state, by where the build runs."""
 
@@ -164,7 +191,7 @@ class Incremental(_Table):
     """In a CI job (the environment variable `CI` is set)."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class Stage(_Table):
     """One stage of the pipeline: steps in order, with what they cover and what they may cost."""
 
@@ -186,7 +213,7 @@ class Stage(_Table):
     """What the stage should cost in wall time; going over is reported."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class TestGroup(_Table):
     """A group of tests that `dev-test` can be asked for by name, and that CI gives a lane."""
 
@@ -204,7 +231,7 @@ class TestGroup(_Table):
     """What the group should cost in wall time."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class Budgets(_Table):
     """What whole scenarios should cost in wall time."""
 
@@ -220,7 +247,7 @@ class Budgets(_Table):
     """Whether a stage over its budget fails (exit code 1); otherwise it is only said."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class Affected(_Table):
     """How changed files are mapped to packages."""
 
@@ -230,7 +257,7 @@ class Affected(_Table):
     """Files by glob, relative to the workspace root, and the packages that a change in them affects; an empty list means none."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class Ide(_Table):
     """What rust-analyzer is told, in `.vscode/settings.json`."""
 
@@ -242,7 +269,7 @@ class Ide(_Table):
     """`own`: the editor builds in a directory of its own, so that editor and terminal never wait for each other's lock."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class Record(_Table):
     """What is kept of past runs."""
 
@@ -250,7 +277,7 @@ class Record(_Table):
     """How many runs the record keeps."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class Condition(_Table):
     """When an override holds; all keys given must match."""
 
@@ -260,7 +287,7 @@ class Condition(_Table):
     """Operating system of the host."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class Override(_Table):
     """Values that hold only under a condition."""
 
@@ -270,7 +297,7 @@ class Override(_Table):
     """Tables and keys of the profile, as they would stand at its top level."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@_table
 class Profile(_Table):
     """A build profile: how one Cargo workspace is built. A table that is present is switched on; an absent one generates nothing."""
 

@@ -7,7 +7,6 @@ import json
 import sys
 from typing import Any
 
-from buildopt import sync
 from buildopt.errors import ArgumentError
 from buildopt.host import Host
 from buildopt.verbs.context import Context, find_workspace
@@ -32,9 +31,12 @@ def open_context(host: Host, arguments: argparse.Namespace, *, strict: bool = Tr
         strict=strict,
         note=say,
     )
-    repaired = sync.recover(host, root, context.state)
-    if repaired:
-        say(repaired)
+    if not {"history", "lock"}.issuperset(host.files.names(context.state / "sync")):
+        from buildopt import sync  # noqa: PLC0415 - only where a sync was cut short
+
+        repaired = sync.recover(host, root, context.state)
+        if repaired:
+            say(repaired)
     return context
 
 

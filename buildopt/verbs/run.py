@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 
 from buildopt import cargo
 from buildopt.errors import ArgumentError, Problem, ProfileError, ToolMissing
@@ -144,6 +143,8 @@ def _check_cargo_profile(context: Context, work: Work) -> None:
         return
     known += cargo.declared_profiles(context.host, context.root)
     if name not in known:
+        from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
         close = get_close_matches(name, known, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"declare [cargo.profile.{name}], or use {', '.join(known)}"
         problem = Problem(f"no such Cargo profile: {name!r}", key=f"{work.name}: cargo-profile", hint=hint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from buildopt.cargo.model import Package
@@ -69,6 +68,8 @@ def _packages_of(group: TestGroup, members: Sequence[Package], key: str) -> tupl
     names = [package.name for package in members]
     for pattern in group.packages:
         if not any(sign in pattern for sign in "*?[") and pattern not in names:
+            from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
             close = get_close_matches(pattern, names, 1)
             raise ArgumentError(
                 f"{key}: there is no package {pattern!r} in the workspace",
