@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from buildopt import cargo
-from buildopt.errors import ArgumentError, Problem, ProfileError, ToolMissing
+from buildopt.errors import ArgumentError, MachineRefused, Problem, ProfileError, ToolMissing
 from buildopt.pipeline.events import Event, Note
 from buildopt.pipeline.graph import stages_in_order
 from buildopt.pipeline.plan import PlannedStage, Selection, Work, feature_notes, plan_stage
@@ -93,7 +93,10 @@ def execute(
     """Run what is planned, show it by `emit` and record it."""
     profile = context.loaded.profile
     recording = Recording(record, context.toolchain, context.loaded.fingerprint, context.host)
-    context.prepare_state()
+    try:
+        context.prepare_state()
+    except MachineRefused as error:  # a run is not failed by what would only be recorded of it
+        notes = [*notes, f"this run is not recorded: {error.message}"]
 
     def tell(event: Event) -> None:
         recording.consume(event)

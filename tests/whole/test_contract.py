@@ -261,6 +261,14 @@ def files(root: Path) -> dict[str, bytes]:
     }
 
 
+def test_a_state_folder_that_cannot_be_made_fails_no_run(ws: Path):
+    (ws / ".buildopt").write_text("in the way")
+    result = call(ws, "run", "quick-check", "--json")
+    assert result.returncode == 0, result.stderr
+    assert document(result)["run"]["result"] == "success"
+    assert "this run is not recorded" in result.stderr
+
+
 def test_report_and_doctor_are_one_document_each(ws: Path):
     assert call(ws, "run", "quick-check").returncode == 0
     report = document(call(ws, "report", "--json"))
