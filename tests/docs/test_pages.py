@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,10 @@ WRITE = bool(os.environ.get("WRITE_PAGES"))
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    """Return a shell in a fresh copy of the example workspace."""
+def shell(tmp_path: Path, need: Callable[[str], Path]) -> Shell:
+    """Return a shell in a fresh copy of the example workspace, on a machine that has what the pages show."""
+    for program in ("cargo-nextest", "git", "mold"):
+        need(program)
     leave = shutil.ignore_patterns("target", ".buildopt")
     return Shell(Path(shutil.copytree(PROJECT / "templates" / "example", tmp_path / "tally", ignore=leave)))
 
