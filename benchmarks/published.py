@@ -48,7 +48,9 @@ def assemble(name: str, folder: Path) -> Path:
     for crate, path in _sources(crates, folder / f".{name}-fetch").items():
         target = root / "crates" / crate
         shutil.copytree(
-            path, target, ignore=shutil.ignore_patterns("Cargo.lock", ".cargo*", "Cargo.toml.orig", "target")
+            path,
+            target,
+            ignore=shutil.ignore_patterns("Cargo.lock", ".cargo*", "rust-toolchain*", "Cargo.toml.orig", "target"),
         )
     patches = "".join(f'{crate} = {{ path = "crates/{crate}" }}\n' for crate in crates)
     (root / "Cargo.toml").write_text(
