@@ -20,7 +20,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - `import buildopt` stays free of cost
 
-    return getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value  # else `buildopt.sessions` would be the module from here on
+    return value
 
 
 def __dir__() -> list[str]:
