@@ -4,31 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from buildopt.cargo.units import UnitRow
+
 __all__ = [
     "CacheUse", "Event", "LockWait", "Note", "Output", "Result", "RunFinished", "RunStarted", "StageFinished",
-    "StageStarted", "StepFinished", "StepStarted", "Unit", "Units",
+    "StageStarted", "StepFinished", "StepStarted", "Units",
 ]  # fmt: skip
 
 Result = Literal["success", "failure", "timeout", "cancelled", "skipped"]
-
-
-class Unit(NamedTuple):
-    """One of Cargo's units in one step."""
-
-    package: str
-    version: str
-    target: str
-    """Target kind and name, as `lib` or `bin "app"`."""
-    mode: str
-    """`build`, `check`, `test`, `doc` or `run-custom-build`."""
-    fresh: bool
-    reason: str | None = None
-    """Why it was rebuilt, in Cargo's words."""
-    start_seconds: float | None = None
-    """Seconds since Cargo was invoked."""
-    duration_seconds: float | None = None
-    frontend_seconds: float | None = None
-    codegen_seconds: float | None = None
 
 
 class CacheUse(NamedTuple):
@@ -99,7 +82,7 @@ class Units(NamedTuple):
 
     stage: str
     step: str
-    units: tuple[Unit, ...]
+    units: tuple[UnitRow, ...]
 
 
 class StepFinished(NamedTuple):

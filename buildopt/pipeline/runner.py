@@ -11,7 +11,7 @@ from typing import NamedTuple
 from buildopt.cargo.messages import MessageStream
 from buildopt.cargo.stderr import StderrReader
 from buildopt.cargo.timings import parse_timings
-from buildopt.cargo.units import join_units
+from buildopt.cargo.units import UnitRow, join_units
 from buildopt.host import Cancel, Command, Finished, Host
 from buildopt.pipeline.events import (
     CacheUse,
@@ -26,7 +26,6 @@ from buildopt.pipeline.events import (
     StageStarted,
     StepFinished,
     StepStarted,
-    Unit,
     Units,
 )
 from buildopt.pipeline.plan import Invocation, PlannedStage, PlannedStep
@@ -68,7 +67,7 @@ class _Measured(NamedTuple):
     """One command: what it cost and the units it told of."""
 
     finished: Finished
-    units: tuple[Unit, ...]
+    units: tuple[UnitRow, ...]
     lock_wait: bool
     tail: bytes
     """The end of what it printed, without Cargo's own messages."""
@@ -103,7 +102,7 @@ class _Runner:
         )
         before = self.compiler.counters() if self.wrapper_on else None
         steps: list[StepFinished] = []
-        units: list[Unit] = []
+        units: list[UnitRow] = []
         for step in planned.steps:
             left = _left(planned.timeout_seconds, self.host.monotonic() - started)
             finished, step_units = self.step(planned.name, step, left, cancel)
@@ -137,14 +136,14 @@ class _Runner:
 
     def step(
         self, stage: str, planned: PlannedStep, left: float | None, cancel: Cancel
-    ) -> tuple[StepFinished, tuple[Unit, ...]]:
+    ) -> tuple[StepFinished, tuple[UnitRow, ...]]:
         if planned.skipped is not None:
             return StepFinished(
                 stage, planned.step, "skipped", 0.0, 0.0, 0, lock_wait=False, detail=planned.skipped
             ), ()
         started = self.host.monotonic()
         done: list[_Measured] = []
-        units: list[Unit] = []
+        units: list[UnitRow] = []
         for invocation in planned.invocations:
             remaining = _left(left, self.host.monotonic() - started)
             self.emit(StepStarted(stage, planned.step, invocation.argv))
@@ -217,14 +216,13 @@ class _Runner:
         lost = finished.cancelled and not cancel.requested
         return _Measured(finished, units, bool(reader.lock_waits), bytes(tail), storage_lost=lost)
 
-    def units(self, messages: MessageStream, reader: StderrReader) -> tuple[Unit, ...]:
+    def units(self, messages: MessageStream, reader: StderrReader) -> tuple[UnitRow, ...]:
         html = b""
         if reader.timings_path is not None:
             path = Path(reader.timings_path)
             html = self.host.files.read(path) or b""
             self.host.files.remove(path)  # Cargo keeps one for every build and never removes any
-        rows = join_units(messages.artifacts, parse_timings(html.decode(errors="replace")), reader.reasons)
-        return tuple(Unit(*row) for row in rows)
+        return join_units(messages.artifacts, parse_timings(html.decode(errors="replace")), reader.reasons)
 
 
 @contextmanager

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from buildopt.cargo.messages import ArtifactMessage, parse_messages
 from buildopt.cargo.timings import TimedUnit, parse_timings
-from buildopt.cargo.units import UnitRow, join_units
-from buildopt.pipeline.events import Unit
+from buildopt.cargo.units import join_units
 
 DATA = Path(__file__).parent / "data"
 
@@ -32,11 +31,6 @@ def timed(
 ) -> TimedUnit:
     target = "build-script" if mode == "run-custom-build" else "lib"
     return TimedUnit(package, "1.0.0", target, mode, features, start, duration, 0.5, None)
-
-
-def test_rows_have_the_fields_of_the_units_of_a_run():
-    assert UnitRow._fields == Unit._fields
-    assert UnitRow._field_defaults == Unit._field_defaults
 
 
 @pytest.mark.parametrize("version", ["1.63", "1.74", "1.91", "1.95"])
