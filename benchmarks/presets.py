@@ -3,7 +3,7 @@
 Clean build, edit of a leaf crate, edit of the crate that most depend on; CPU and wall seconds, in ABBA pairs, with the
 default against itself as the first row: what a difference of nothing looks like on this machine.
 Each arm builds in a target directory of its own; settings go by --config; every edit is another one, and is taken back.
-Call: python benchmarks/presets.py FOLDER [--workspace ripgrep serde] [--pairs N]   (FOLDER: where workspaces are put together)
+Call: python benchmarks/presets.py FOLDER [--workspace ripgrep serde] [--pairs N] [--lines]   (FOLDER: where workspaces are put together)
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def row(name: str, a: list[Cost], b: list[Cost]) -> None:
     print(f"  {name:34} {cells[0]}  {cells[1]}", flush=True)
 
 
-def compare(root: Path, pairs: int) -> None:
+def compare(root: Path, pairs: int, *, lines: bool) -> None:
     """Print the table of one workspace."""
     host = Host()
     workspace = load_workspace(host, root, root / ".buildopt")
@@ -107,7 +107,8 @@ def compare(root: Path, pairs: int) -> None:
     ways = [arm("default again (A/A)", {}), arm("dev-fast", fast), arm("zen's dev-fast", zen)]
     if len(fast) > 1:
         ways += [arm(f"  dev-fast: {key} = {value}", {key: value}) for key, value in fast.items()]
-    ways += [arm(f"  zen: {key} = {value}", {key: value}) for key, value in zen.items()]
+    if lines:
+        ways += [arm(f"  zen: {key} = {value}", {key: value}) for key, value in zen.items()]
     default, target = arm("default", {}), root.parent / f"{root.name}-targets"
     scenarios = (("clean build", None), (f"edit of {leaf.name} (leaf)", leaf), (f"edit of {hub.name} (hub)", hub))
     clean(root, default, target / "a")
@@ -138,6 +139,7 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--workspace", nargs="+", choices=PUBLISHED, default=list(PUBLISHED))
     parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--lines", action="store_true", help="each line of zen's dev-fast by itself, too")
     arguments = parser.parse_args()
     for name in arguments.workspace:
-        compare(assemble(name, arguments.folder), arguments.pairs)
+        compare(assemble(name, arguments.folder), arguments.pairs, lines=arguments.lines)
