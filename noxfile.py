@@ -16,7 +16,7 @@ import nox
 
 import buildopt
 
-nox.needs_version = ">=2025.2.9"
+nox.needs_version = ">=2026.7.11"
 nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
