@@ -144,7 +144,7 @@ def _remote(storage: str, environ: Mapping[str, str]) -> tuple[str, dict[str, st
         port = url.port
     except ValueError:
         raise StorageError(f"cache.storage is not an address; expected {_FORMS}") from None
-    if "@" in url.netloc:
+    if "@" in storage:
         raise StorageError(
             "cache.storage has credentials in it, which a file under version control must not have; "
             "give them to sccache by its own variables, as SCCACHE_REDIS_USERNAME and SCCACHE_REDIS_PASSWORD"

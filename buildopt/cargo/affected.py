@@ -67,7 +67,7 @@ def affected(workspace: Workspace, changes: Changes, rules: Mapping[str, tuple[s
         return _everything(workspace, changes.note or "nobody can say what has changed")
     seeds = _Seeds(_Layout(workspace))
     for path in changes.paths:
-        if path == _STATE or path.startswith(_STATE + "/"):
+        if path == _STATE or path.startswith(_STATE + "/") or "__pycache__" in path.split("/"):
             continue
         ruled = compiled.packages(path)
         if ruled is not None:

@@ -116,6 +116,10 @@ class Record:
         """Return the last time that `stage` was run and not skipped, with its run; None when it never was."""
         return next(iter(self._read(lambda connection: statements.last_stage(connection, stage))), None)
 
+    def has_passed(self, stage: str) -> bool:
+        """Return whether `stage` has succeeded in any run that is kept."""
+        return bool(self._read(lambda connection: statements.has_passed(connection, stage)))
+
     def slowest(self, limit: int = 10, *, last: int = 20) -> tuple[CrateCost, ...]:
         """Return the packages that cost most when rebuilt, over the `last` runs that rebuilt anything."""
         return self._read(lambda connection: statements.slowest(connection, limit, last))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Written",
     "count",
+    "has_passed",
     "insert",
     "last_stage",
     "median",
@@ -104,6 +105,12 @@ def last_stage(connection: Connection, stage: str) -> tuple[tuple[RunRow, StageR
         return ()
     run = _run(row)
     return tuple((run, found) for found in stages(connection, run.id) if found.name == stage)[-1:]
+
+
+def has_passed(connection: Connection, stage: str) -> tuple[bool, ...]:
+    """Return something when `stage` has ever succeeded, else nothing."""
+    found = connection.execute("SELECT 1 FROM stage WHERE name = ? AND result = 'success' LIMIT 1", (stage,)).fetchone()
+    return (True,) if found else ()
 
 
 def steps(connection: Connection, run: str) -> tuple[StepRow, ...]:

@@ -132,7 +132,7 @@ def _plan_stage(context: Context, record: Record, name: str, stage: Stage, affec
     work = _work(name, stage)
     if affected is None or affected.packages:
         return plan_work(context, work, affected or whole)
-    if record.usual_seconds(name) is None:
+    if not record.has_passed(name):
         return plan_work(context, work, whole._replace(why=f"{affected.why}; never passed before: all packages"))
     nothing = plan_work(context, work._replace(run=()), affected)
     return nothing._replace(skipped=f"{affected.why} (--scope workspace runs all packages)")

@@ -169,6 +169,16 @@ def test_a_check_generates_no_code(host: Host, state: Path, write_run: Callable[
         assert record.slowest(last=1)[0].codegen_seconds == 5.0
 
 
+def test_a_success_counts_as_passed_whatever_held_it_up(host: Host, state: Path, write_run: Callable[..., str]) -> None:
+    write_run(1, result="failure")
+    with Record.open(host, state) as record:
+        assert not record.has_passed("quick-check")
+    write_run(2, lock_wait=True)
+    with Record.open(host, state) as record:
+        assert record.has_passed("quick-check")
+        assert not record.has_passed("core")
+
+
 def test_usual_seconds_count_only_what_can_be_compared(host: Host, state: Path, write_run: Callable[..., str]) -> None:
     like = {"profile_fingerprint": "a", "cargo": "1.95.0", "host_class": "linux-2c"}
     for number, seconds in enumerate((1.0, 2.0, 3.0)):
