@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 
 from buildopt import cargo, generate, sync
-from buildopt.cargo.model import Workspace
 from buildopt.errors import GateRefused, ManifestError, Problem, ToolMissing
 from buildopt.host import Command
 from buildopt.profile.model import Profile
@@ -75,18 +74,32 @@ def write_plan(context: Context, plan: Plan, progress: Callable[[str], None]) ->
     notes: list[str] = []
 
     def verify() -> None:
-        _accepts(context, context.workspace)
+        _accepts(context)
         for package in plan.gated:
             notes.extend(_probe_gate(context, package, progress))
 
     context.prepare_state()
-    sync.apply(context.host, context.root, context.state, plan, verify=verify)
+    lock = context.host.files.read(context.root / "Cargo.lock")
+    try:
+        sync.apply(context.host, context.root, context.state, plan, verify=verify)
+    except GateRefused:
+        _restore_lock(context, lock)
+        raise
     return tuple(notes)
 
 
 def rollback(context: Context) -> sync.Restored:
     """Undo the last sync, byte for byte."""
     return sync.rollback(context.host, context.root, context.state)
+
+
+def _restore_lock(context: Context, before: bytes | None) -> None:
+    """Take back what the probe of a gate did to the lock file, as any build does when it is stale or not there."""
+    files, path = context.host.files, context.root / "Cargo.lock"
+    if before is None:
+        files.remove(path)
+    elif files.read(path) != before:
+        files.write(path, before)
 
 
 def _cargo(context: Context) -> str:
@@ -96,18 +109,16 @@ def _cargo(context: Context) -> str:
     return str(found)
 
 
-def _accepts(context: Context, workspace: Workspace) -> None:
-    """Ask Cargo whether it still accepts the workspace. Without a lock file none is made: `--no-deps`."""
-    depth = ("--locked",) if workspace.has_lock else ("--no-deps",)
-    argv = (_cargo(context), "metadata", "--format-version", "1", *depth, "--color", "never")
-    finished = context.host.run(Command(argv, context.root, timeout_seconds=300.0))
-    if finished.returncode != 0:
-        words = finished.stderr.decode(errors="replace").strip()
+def _accepts(context: Context) -> None:
+    """Ask Cargo whether it still accepts the workspace; the lock file is left alone, there or not, stale or not."""
+    try:
+        cargo.load_workspace(context.host, context.root, context.state, fresh=True)
+    except ManifestError as error:
         raise ManifestError(
             "cargo does not accept the generated files; everything is as it was",
-            problems=(Problem(words or f"exit code {finished.returncode}"),),
+            problems=(Problem(error.message), *error.problems),
             hint="mend the profile as Cargo says, then sync again",
-        )
+        ) from error
 
 
 def _probe_gate(context: Context, name: str, progress: Callable[[str], None]) -> list[str]:

@@ -223,6 +223,15 @@ def test_a_second_sync_writes_nothing_and_touches_nothing(ws: Path):
     assert {path: path.stat().st_mtime_ns for path in (ws / ".cargo").iterdir()} == stamps
 
 
+def test_sync_after_a_dependency_was_added_leaves_the_stale_lock_file_alone(ws: Path):
+    manifest, lock = ws / "app" / "Cargo.toml", ws / "Cargo.lock"
+    manifest.write_text(manifest.read_text() + 'base = { path = "../base" }\n')
+    before = lock.read_bytes()
+    result = call(ws, "sync")
+    assert result.returncode == 0, result.stderr
+    assert lock.read_bytes() == before
+
+
 def test_what_was_edited_after_a_sync_is_drift_and_is_not_rolled_back_over(ws: Path):
     assert call(ws, "sync").returncode == 0
     ours = ws / ".cargo" / "buildopt.toml"

@@ -26,7 +26,7 @@ def sync(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def files(root: Path) -> dict[str, bytes]:
-    left_out = {".buildopt", "target", "Cargo.lock"}
+    left_out = {".buildopt", "target"}
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in root.rglob("*")
