@@ -3,7 +3,8 @@
 Clean build, edit of a leaf crate, edit of the crate that most depend on; CPU and wall seconds, in ABBA pairs, with the
 default against itself as the first row: what a difference of nothing looks like on this machine.
 Each arm builds in a target directory of its own; settings go by --config; every edit is another one, and is taken back.
-Call: python benchmarks/presets.py FOLDER [--workspace ripgrep serde] [--pairs N] [--lines]   (FOLDER: where workspaces are put together)
+Call: python benchmarks/presets.py FOLDER [--workspace ripgrep serde] [--pairs N] [--scenario clean leaf hub] [--lines]
+FOLDER is where the workspaces are put together.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from buildopt.host import Host
 from buildopt.measure import compare_pairs
 
 PROFILES = Path(__file__).parents[1] / "profiles"
+_SCENARIOS = ["clean", "leaf", "hub"]
 _edits = itertools.count(1)
 
 
@@ -98,7 +100,7 @@ def row(name: str, a: list[Cost], b: list[Cost]) -> None:
     print(f"  {name:34} {cells[0]}  {cells[1]}", flush=True)
 
 
-def compare(root: Path, pairs: int, *, lines: bool) -> None:
+def compare(root: Path, pairs: int, wanted: list[str], *, lines: bool) -> None:
     """Print the table of one workspace."""
     host = Host()
     workspace = load_workspace(host, root, root / ".buildopt")
@@ -110,14 +112,18 @@ def compare(root: Path, pairs: int, *, lines: bool) -> None:
     if lines:
         ways += [arm(f"  zen: {key} = {value}", {key: value}) for key, value in zen.items()]
     default, target = arm("default", {}), root.parent / f"{root.name}-targets"
-    scenarios = (("clean build", None), (f"edit of {leaf.name} (leaf)", leaf), (f"edit of {hub.name} (hub)", hub))
+    scenarios = {
+        "clean": ("clean build", None),
+        "leaf": (f"edit of {leaf.name} (leaf)", leaf),
+        "hub": (f"edit of {hub.name} (hub)", hub),
+    }
     clean(root, default, target / "a")
     for number, way in enumerate(ways):
         build(root, way, target / str(number))
     print(
         f"{root.name}: {len(workspace.members)} packages; ratio to the default: CPU, then wall, each [95 % interval] verdict"
     )
-    for name, package in scenarios:
+    for name, package in (scenarios[scenario] for scenario in wanted):
         print(f" {name}, {pairs} pairs")
         for number, way in enumerate(ways):
             ours, theirs = target / "a", target / str(number)
@@ -139,7 +145,8 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--workspace", nargs="+", choices=PUBLISHED, default=list(PUBLISHED))
     parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--scenario", nargs="+", choices=_SCENARIOS, default=_SCENARIOS)
     parser.add_argument("--lines", action="store_true", help="each line of zen's dev-fast by itself, too")
     arguments = parser.parse_args()
     for name in arguments.workspace:
-        compare(assemble(name, arguments.folder), arguments.pairs, lines=arguments.lines)
+        compare(assemble(name, arguments.folder), arguments.pairs, arguments.scenario, lines=arguments.lines)
