@@ -75,14 +75,14 @@ class Bench(NamedTuple):
 
     def kill_servers(self) -> int:
         """Kill the servers that were started with the port of this host; return how many (Linux)."""
-        killed = 0
+        killed = set()
         for process in servers_on(self.port):
             with contextlib.suppress(OSError):
                 os.kill(process, signal.SIGKILL)
-                killed += 1
-        while servers_on(self.port):
+                killed.add(process)
+        while killed.intersection(servers_on(self.port)):  # a new one may have been started by now
             time.sleep(0.01)
-        return killed
+        return len(killed)
 
 
 @pytest.fixture(scope="session")
