@@ -149,7 +149,7 @@ def test_program_that_is_no_compiler(machine):
 def test_toolchain_that_is_not_installed(tmp_path, need, file, text):
     need("rustup")
     (tmp_path / file).write_text(text)
-    host = Host({**os.environ, "RUSTUP_AUTO_INSTALL": "0"})
+    host = Host({**os.environ, "RUSTUP_AUTO_INSTALL": "0", "RUSTUP_TOOLCHAIN": ""})
     with pytest.raises(ToolMissing, match=r"1\.31\.1.* is not installed \(rust-toolchain") as caught:
         probe_toolchain(host, tmp_path, tmp_path / "state")
     assert "rustup toolchain install 1.31.1" in (caught.value.hint or "")
@@ -169,7 +169,9 @@ def test_toolchain_file_that_rustup_refuses(tmp_path, need, text):
     need("rustup")
     (tmp_path / "rust-toolchain.toml").write_text(text)
     with pytest.raises(ToolMissing):
-        probe_toolchain(Host({**os.environ, "RUSTUP_AUTO_INSTALL": "0"}), tmp_path, tmp_path / "state")
+        probe_toolchain(
+            Host({**os.environ, "RUSTUP_AUTO_INSTALL": "0", "RUSTUP_TOOLCHAIN": ""}), tmp_path, tmp_path / "state"
+        )
 
 
 def test_kept_probe_is_fast(host, tmp_path, need):
