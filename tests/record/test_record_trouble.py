@@ -247,7 +247,7 @@ def test_a_damaged_file_that_cannot_be_set_aside_is_said(state: Path) -> None:
 
 
 READ_ONLY = """
-import os, sqlite3, sys
+import os, sqlite3, sys, urllib.parse
 from pathlib import Path
 from buildopt.host import Host
 from buildopt.record import Record, RunRow

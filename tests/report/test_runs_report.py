@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from buildopt.host import Host
@@ -56,8 +56,9 @@ CACHE = CacheRow(12, 3, 1, {"crate-type": 4, "incremental": 9}, "Local disk: ~/.
 
 
 @pytest.fixture
-def record(host: Host, tmp_path: Path) -> Record:
-    return Record.open(host, tmp_path / ".buildopt")
+def record(host: Host, tmp_path: Path) -> Iterator[Record]:
+    with Record.open(host, tmp_path / ".buildopt") as record:
+        yield record
 
 
 @pytest.fixture
@@ -215,6 +216,7 @@ def test_any_width_is_kept(record: Record, a_week: None) -> None:
         assert max(len(line) for line in as_text(view, width).splitlines()) <= width
 
 
+@example([["0\u20280"]], 20)
 @given(st.lists(st.lists(st.text(max_size=20), min_size=1, max_size=4), max_size=6), st.integers(20, 120))
 def test_columns_never_break_a_line_or_the_width(rows: list[list[str]], width: int) -> None:
     lines = columns(rows, right=(0,), width=width)
