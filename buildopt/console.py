@@ -123,6 +123,14 @@ def _typed(argv: tuple[str, ...]) -> str:
     """Return the command as a person would type it: without what only measures, long lists shortened."""
     import shlex  # noqa: PLC0415 - off the path of a run that has nothing to do
 
-    words = [os.path.basename(argv[0]), *(word for word in argv[1:] if word not in _OWN_ARGUMENTS)]
+    words = [os.path.basename(argv[0]), *(_named(word) for word in argv[1:] if word not in _OWN_ARGUMENTS)]
     text = shlex.join(words)
     return text if len(text) <= 160 else f"{text[:157]}..."
+
+
+def _named(word: str) -> str:
+    """Return a package id, `path+file:///ws/core#0.1.0`, as people write it: `core@0.1.0`."""
+    url, mark, fragment = word.partition("#")
+    if not mark or not word.startswith("path+"):
+        return word
+    return fragment if "@" in fragment else f"{url.rpartition('/')[2]}@{fragment}"

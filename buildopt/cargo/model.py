@@ -58,8 +58,12 @@ class Package(NamedTuple):
 
     @property
     def spec(self) -> str:
-        """Return `name@version`, which Cargo's `--package` takes."""
-        return f"{self.name}@{self.version}"
+        """Return what Cargo's `--package` takes for this package and no other.
+
+        That is the id where it is a URL (since Cargo 1.77): `name@version` also means a published package of the same
+        name and version, which a member may well depend on.
+        """
+        return self.id if self.id.startswith("path+") else f"{self.name}@{self.version}"
 
 
 class Workspace(NamedTuple):

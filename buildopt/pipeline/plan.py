@@ -126,7 +126,9 @@ def _invocations(step: Step, work: Work, selection: Selection, tools: Tools) -> 
     targets = ("--all-targets",) if work.all_targets else ()
     match step:
         case "fmt":
-            packages = ("--all",) if selection.whole else _selected(selection)
+            # cargo-fmt knows packages by their names alone.
+            named = (part for package in selection.packages for part in ("--package", package.name))
+            packages = ("--all",) if selection.whole else tuple(named)
             return (Invocation((cargo, "fmt", *packages, "--check"), measured=False),)
         case "check" | "clippy" | "build":
             return (Invocation((cargo, step, *chosen, *profile, *targets, *config, *_MEASURED), measured=True),)

@@ -55,6 +55,17 @@ def test_affected_packages_are_named_with_their_versions():
     assert lines(work("check"), ONE) == ["cargo check --package core@0.1.0"]
 
 
+def test_cargo_fmt_is_given_names_which_is_all_that_it_knows():
+    assert lines(work("fmt"), ONE) == ["cargo fmt --package core --check"]
+    assert lines(work("fmt")) == ["cargo fmt --all --check"]
+
+
+def test_a_package_is_named_so_that_no_published_one_can_be_meant():
+    here = CORE._replace(id="path+file:///ws/core#0.1.0")
+    assert here.spec == "path+file:///ws/core#0.1.0"
+    assert CORE._replace(id="core 0.1.0 (path+file:///ws/core)").spec == "core@0.1.0"
+
+
 def test_features_go_to_the_packages_that_have_them():
     assert lines(work("check", features=("development",))) == ["cargo check --workspace --features core/development"]
     assert lines(work("check", features=("gpu", "development")), ONE) == [

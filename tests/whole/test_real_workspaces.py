@@ -98,3 +98,23 @@ def test_the_whole_round(real: tuple[str, Path]):
         " M .gitignore",
     ]
     assert (root / ".gitignore").read_text() == "target\n"
+
+
+def test_a_member_beside_a_published_package_of_the_same_name_and_version(
+    tmp_path: Path, tree: Callable[..., Path], need: Callable[[str], Path]
+):
+    need("cargo")
+    root = tree(
+        tmp_path / "ws",
+        {
+            "Cargo.toml": '[workspace]\nmembers = ["itoa", "user"]\nresolver = "2"\n',
+            "itoa/Cargo.toml": '[package]\nname = "itoa"\nversion = "1.0.15"\nedition = "2021"\n',
+            "itoa/src/lib.rs": "pub fn here() {}\n",
+            "user/Cargo.toml": '[package]\nname = "user"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\nitoa = "=1.0.15"\n',
+            "user/src/lib.rs": "",
+            "buildopt.toml": 'version = 1\n[stages.quick-check]\nrun = ["check", "clippy", "test"]\n',
+        },
+    )
+    tested = call(root, "buildopt", "dev-test", "itoa", "--json")
+    assert stages(tested)["dev-test itoa"]["packages"] == ["itoa"]
+    assert "--package itoa@1.0.15" in tested.stderr
