@@ -220,7 +220,7 @@ def test_single_package_with_every_kind_of_target(host, tmp_path, tree):
     assert not workspace.virtual
     assert package.member
     assert package.directory == root
-    assert package.spec == "p@0.1.0"
+    assert package.spec == package.id
     assert package.features == {"default": ("a",), "a": (), "b": ("a",)}
     assert sorted((kind, target.name) for target in package.targets for kind in target.kinds) == [
         ("bench", "b"), ("bin", "p"), ("bin", "tool"), ("custom-build", "build-script-build"),
