@@ -171,7 +171,7 @@ def _relative(path: str, prefix: str) -> str:
 
 
 def _git(host: Host, root: Path, arguments: Sequence[str]) -> Finished:
-    # Without optional locks git does not rewrite the index, which could make a commit in another terminal fail.
+    # Without optional locks git waits for nobody; diff may still refresh the times in the index, as it does for people.
     command = Command(("git", "--no-optional-locks", *arguments), root, _ENVIRONMENT, _TIMEOUT_SECONDS)
     result = host.run(command)
     if result.timed_out:

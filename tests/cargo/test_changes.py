@@ -345,11 +345,13 @@ def test_a_git_that_does_not_answer(tmp_path):
     assert answer.note == "git could not be asked what has changed: cannot start git: Too many open files"
 
 
-def test_four_processes_are_enough_and_the_index_is_left_alone(git, repository):
+def test_four_processes_are_enough_and_what_is_staged_stays_so(git, repository):
     git(repository, "switch", "-q", "-c", "topic")
+    (repository / "a.txt").write_text("staged")
+    git(repository, "add", "a.txt")
     (repository / "a.txt").touch()
-    before = (repository / ".git/index").read_bytes()
+    before = git(repository, "ls-files", "--stage")
     host = CountingHost()
     assert changes(host, repository).complete
     assert len(host.commands) == 4
-    assert (repository / ".git/index").read_bytes() == before
+    assert git(repository, "ls-files", "--stage") == before
