@@ -60,10 +60,11 @@ class _Repository(NamedTuple):
     prefix: str
     """The root inside the repository: empty, or with a `/` at the end."""
     shallow: bool
+    index: Path
     head: str
 
-    def run(self, arguments: Sequence[str]) -> Finished:
-        return _git(self.host, self.root, arguments)
+    def run(self, arguments: Sequence[str], *, index: Path | None = None) -> Finished:
+        return _git(self.host, self.root, arguments, index)
 
 
 def changes(host: Host, root: Path, base: str | None = None) -> Changes:
@@ -88,7 +89,17 @@ def changes(host: Host, root: Path, base: str | None = None) -> Changes:
 
 def _open(host: Host, root: Path) -> _Repository | str:
     result = _git(
-        host, root, ["rev-parse", "--is-inside-work-tree", "--show-prefix", "--is-shallow-repository", "HEAD"]
+        host,
+        root,
+        [
+            "rev-parse",
+            "--is-inside-work-tree",
+            "--show-prefix",
+            "--is-shallow-repository",
+            "--git-path",
+            "index",
+            "HEAD",
+        ],
     )
     lines = _text(result.stdout).split("\n")
     if lines[0] != "true":
@@ -99,7 +110,7 @@ def _open(host: Host, root: Path) -> _Repository | str:
         return "the workspace is in git's own directory" if lines[0] == "false" else f"git says: {reason}"
     if result.returncode != 0:
         return "the repository has no commit yet"
-    return _Repository(host, root, lines[1], lines[2] == "true", lines[3])
+    return _Repository(host, root, lines[1], lines[2] == "true", root / lines[3], lines[4])
 
 
 def _default_base(repository: _Repository) -> tuple[str, str] | str:
@@ -145,14 +156,20 @@ def _commit(repository: _Repository, revision: str) -> str | None:
 
 
 def _compare(repository: _Repository, name: str, commit: str) -> Changes:
+    # git writes the times of files that were only touched back into the index, also without optional locks: into a copy, then.
+    with repository.host.files.scratch(repository.host.files.read(repository.index) or b"") as index:
+        return _compare_with(repository, name, commit, index)
+
+
+def _compare_with(repository: _Repository, name: str, commit: str, index: Path) -> Changes:
     arguments = ["--name-only", "-z", "--no-renames", "--no-relative", "--no-ext-diff", "--ignore-submodules=none"]
-    tracked = repository.run(["diff", "--merge-base", *arguments, commit, "--"])
+    tracked = repository.run(["diff", "--merge-base", *arguments, commit, "--"], index=index)
     if tracked.returncode != 0:
         # Two branches that were merged into each other have several merge bases, of which this diff takes none.
         ancestor = _text(repository.run(["merge-base", commit, repository.head]).stdout).strip()
         if not ancestor:
             return Changes((), name, f"HEAD and {name} have no common history{_shallow_hint(repository)}", False)
-        tracked = repository.run(["diff", *arguments, ancestor, "--"])
+        tracked = repository.run(["diff", *arguments, ancestor, "--"], index=index)
     untracked = repository.run(["ls-files", "-z", "--others", "--exclude-standard", "--full-name", "--", ":/"])
     for result in (tracked, untracked):
         if result.returncode != 0:
@@ -170,9 +187,9 @@ def _relative(path: str, prefix: str) -> str:
     return path[len(prefix) :] if path.startswith(prefix) else posixpath.relpath(path, prefix)
 
 
-def _git(host: Host, root: Path, arguments: Sequence[str]) -> Finished:
-    # Without optional locks git waits for nobody; diff may still refresh the times in the index, as it does for people.
-    command = Command(("git", "--no-optional-locks", *arguments), root, _ENVIRONMENT, _TIMEOUT_SECONDS)
+def _git(host: Host, root: Path, arguments: Sequence[str], index: Path | None = None) -> Finished:
+    environment = _ENVIRONMENT if index is None else {**_ENVIRONMENT, "GIT_INDEX_FILE": str(index)}
+    command = Command(("git", "--no-optional-locks", *arguments), root, environment, _TIMEOUT_SECONDS)
     result = host.run(command)
     if result.timed_out:
         raise MachineRefused(f"it did not answer within {_TIMEOUT_SECONDS:.0f} seconds")

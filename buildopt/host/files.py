@@ -114,6 +114,22 @@ class Files:
                 temporary.unlink()
             raise
 
+    @contextlib.contextmanager
+    def scratch(self, content: bytes) -> Iterator[Path]:
+        """Yield a file with `content` in a directory of its own, for the length of a with block.
+
+        Raises MachineRefused when the system's directory for temporary files is full or not writable.
+        """
+        import tempfile  # noqa: PLC0415 - 3 ms, and few verbs need it
+
+        try:
+            directory = tempfile.TemporaryDirectory(prefix="buildopt-")
+        except OSError as error:
+            raise _refused("write", Path(tempfile.gettempdir()), error) from error
+        with directory as name:
+            self.write_new(Path(name) / "content", content)
+            yield Path(name) / "content"
+
     def replace(self, source: Path, target: Path) -> None:
         """Rename `source` over `target` and flush the directory; on an error both stay as they were."""
         try:

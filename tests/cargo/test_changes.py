@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -345,13 +346,28 @@ def test_a_git_that_does_not_answer(tmp_path):
     assert answer.note == "git could not be asked what has changed: cannot start git: Too many open files"
 
 
-def test_four_processes_are_enough_and_what_is_staged_stays_so(git, repository):
+def test_four_processes_are_enough_and_the_index_is_left_alone(git, repository):
     git(repository, "switch", "-q", "-c", "topic")
-    (repository / "a.txt").write_text("staged")
-    git(repository, "add", "a.txt")
-    (repository / "a.txt").touch()
-    before = git(repository, "ls-files", "--stage")
+    (repository / "b.txt").write_text("staged")
+    git(repository, "add", "b.txt")
+    index = repository / ".git/index"
+    before = index.read_bytes(), index.stat().st_mtime_ns
+    os.utime(repository / "a.txt", (1, 1))
     host = CountingHost()
-    assert changes(host, repository).complete
+    assert changes(host, repository).paths == ("b.txt",)
     assert len(host.commands) == 4
-    assert git(repository, "ls-files", "--stage") == before
+    assert (index.read_bytes(), index.stat().st_mtime_ns) == before
+    assert sorted(path.name for path in (repository / ".git").glob("index*")) == ["index"]
+
+
+def test_an_index_in_two_parts_is_read_whole(git, repository):
+    git(repository, "update-index", "--split-index")
+    (repository / "b.txt").write_text("staged")
+    git(repository, "add", "b.txt")
+    (repository / "sub/c.txt").write_text("other")
+    assert ask(repository).paths == ("b.txt", "sub/c.txt")
+
+
+def test_without_room_for_a_copy_of_the_index_there_is_no_answer(git, repository, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    assert incomplete(repository).startswith("git could not be asked what has changed: cannot write ")
