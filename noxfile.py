@@ -16,7 +16,7 @@ import nox
 
 import buildopt
 
-nox.needs_version = ">=2026.7.11"
+nox.needs_version = ">=2026.8.10"
 nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 

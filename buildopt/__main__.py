@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
+from buildopt.cli import run
 
-from buildopt.cli import main
-
-sys.exit(main())
+run()

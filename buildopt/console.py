@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import BinaryIO, TextIO
 
+from buildopt.colour import colour_wanted, paint
 from buildopt.pipeline.events import (
     Event,
     Note,
@@ -19,32 +20,10 @@ from buildopt.pipeline.events import (
 )
 from buildopt.report.closing import closing_line
 
-__all__ = ["Console", "colour_wanted", "paint_diff"]
+__all__ = ["Console"]
 
-_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 # Switched on by buildopt to measure; the command that a person would type goes without them.
 _OWN_ARGUMENTS = frozenset({"-v", "--timings", "--message-format=json-render-diagnostics"})
-
-
-def colour_wanted(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Return whether `stream` gets colour: NO_COLOR forbids it, FORCE_COLOR asks for it, else only on a terminal."""
-    if environ.get("NO_COLOR"):
-        return False
-    return bool(environ.get("FORCE_COLOR")) or (stream.isatty() and environ.get("TERM") != "dumb")
-
-
-def paint_diff(text: str) -> str:
-    """Return a unified diff with added lines green, removed lines red and headers bold."""
-    painted = []
-    for line in text.splitlines(keepends=True):
-        body = line.rstrip("\n")
-        name = "bold" if body.startswith(("+++", "---")) else {"+": "green", "-": "red", "@": "cyan"}.get(body[:1])
-        painted.append(f"{_paint(body, name)}{line[len(body) :]}" if name else line)
-    return "".join(painted)
-
-
-def _paint(text: str, name: str) -> str:
-    return f"\033[{_CODES[name]}m{text}\033[0m"
 
 
 class Console:
@@ -102,7 +81,7 @@ class Console:
         sys.stderr.flush()
 
     def _style(self, text: str, name: str) -> str:
-        return _paint(text, name) if self.colour else text
+        return paint(text, name) if self.colour else text
 
     def _raw(self, stream: TextIO, content: bytes) -> None:
         self._at_line_start = content.endswith(b"\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from buildopt.errors import BuildoptError
 from buildopt.host import Files
@@ -98,18 +98,20 @@ def _register(
     requires: tuple[str, ...] = (),
     default: bool = False,
 ) -> None:
-    from inspect import signature  # noqa: PLC0415 - nox has loaded it already
-
-    import nox  # noqa: PLC0415 - as above
+    import nox  # noqa: PLC0415 - only inside a noxfile
 
     def run(session: nox.Session) -> None:
         _run(session, words, folder)
 
     run.__doc__ = about
-    options: dict[str, Any] = {"requires": list(requires), "default": default, "tags": ["buildopt"]}
-    if "allow_parallel" in signature(nox.session).parameters:  # since nox 2026.08.10
-        options["allow_parallel"] = words[0] not in _EXCLUSIVE
-    nox.session(name=name, python=False, **options)(run)
+    nox.session(
+        name=name,
+        python=False,
+        requires=list(requires),
+        default=default,
+        tags=["buildopt"],
+        allow_parallel=words[0] not in _EXCLUSIVE,
+    )(run)
 
 
 def _run(session: nox.Session, words: tuple[str, ...], folder: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -34,13 +35,22 @@ def need() -> Callable[[str], Path]:
 
     def find(program: str) -> Path:
         found = shutil.which(program)
-        if found is None and IN_CI:
-            pytest.fail(f"{program} is missing, and in CI every test runs")
-        if found is None:
-            pytest.skip(f"{program} is missing on this machine")
-        return Path(found)
+        return Path(found) if found is not None else cannot_run(f"{program} is missing on this machine")
 
     return find
+
+
+def cannot_run(why: str) -> NoReturn:
+    """Fail the test in CI, where every test runs; skip it on a developer's machine."""
+    if IN_CI:
+        pytest.fail(f"in CI every test runs: {why}")
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def unable() -> Callable[[str], NoReturn]:
+    """Return what a test calls when this machine does not let it run."""
+    return cannot_run
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from buildopt.cargo.linkers import linkers
 from buildopt.cargo.messages import MessageStream, parse_messages
 from buildopt.cargo.model import (
     CargoConfig,
+    Components,
     ConfigValue,
     Dependency,
     DependencyKind,
@@ -24,14 +25,14 @@ from buildopt.cargo.root import find_root
 from buildopt.cargo.settings import Setting, find_setting, known_profile_keys, refused, settings
 from buildopt.cargo.stderr import StderrReader
 from buildopt.cargo.timings import TimedUnit, parse_timings
-from buildopt.cargo.toolchain import probe_toolchain
+from buildopt.cargo.toolchain import probe_components, probe_toolchain
 from buildopt.cargo.units import UnitRow, join_units
 from buildopt.cargo.workspace import load_workspace
 
 __all__ = [
-    "Affected", "CargoConfig", "Changes", "ConfigValue", "Conflict", "Dependency", "DependencyKind", "LinkerProbe",
+    "Affected", "CargoConfig", "Changes", "Components", "ConfigValue", "Conflict", "Dependency", "DependencyKind", "LinkerProbe",
     "MessageStream", "Package", "RustFlags", "Setting", "StderrReader", "Target", "TimedUnit", "Toolchain", "UnitRow",
     "Workspace", "affected", "changes", "conflicts", "declared_profiles", "find_root", "find_setting", "join_units", "known_profile_keys",
-    "linkers", "load_config", "load_workspace", "parse_messages", "parse_timings", "probe_toolchain", "refused",
+    "linkers", "load_config", "load_workspace", "parse_messages", "parse_timings", "probe_components", "probe_toolchain", "refused",
     "settings",
 ]  # fmt: skip

@@ -60,7 +60,7 @@ class _Repository(NamedTuple):
     prefix: str
     """The root inside the repository: empty, or with a `/` at the end."""
     shallow: bool
-    index: Path
+    index_file: Path
     head: str
 
     def run(self, arguments: Sequence[str], *, index: Path | None = None) -> Finished:
@@ -157,7 +157,7 @@ def _commit(repository: _Repository, revision: str) -> str | None:
 
 def _compare(repository: _Repository, name: str, commit: str) -> Changes:
     # git writes the times of files that were only touched back into the index, also without optional locks: into a copy, then.
-    with repository.host.files.scratch(repository.host.files.read(repository.index) or b"") as index:
+    with repository.host.files.scratch(repository.host.files.read(repository.index_file) or b"") as index:
         return _compare_with(repository, name, commit, index)
 
 

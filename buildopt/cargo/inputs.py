@@ -42,38 +42,38 @@ def input_digest(host: Host, root: Path, directories: Iterable[str]) -> str:
         add(str(source.path), source.content)
     manifest = host.files.read(root / "Cargo.toml")
     add(manifest, host.files.read(root / "Cargo.lock"))
-    known = {Path(directory) for directory in directories}
-    outside = {parent for directory in known if not directory.is_relative_to(root) for parent in directory.parents}
-    for directory in sorted(outside):
-        add(host.files.read(directory / "Cargo.toml"))
-    for directory in sorted({*known, *_globbed(host.files, root, manifest or b"")}):
-        content = host.files.read(directory / "Cargo.toml")
-        add(os.fspath(directory), content, *(_discovered_targets(host.files, directory) if content is not None else ()))
+    known = set(directories)
+    outside = {parent for each in known if not Path(each).is_relative_to(root) for parent in Path(each).parents}
+    for parent in sorted(outside):
+        add(host.files.read(parent / "Cargo.toml"))
+    for directory in sorted({*known, *_globbed(host.files, os.fspath(root), manifest or b"")}):
+        content = host.files.read(f"{directory}/Cargo.toml")
+        add(directory, content, *(_discovered_targets(host.files, directory) if content is not None else ()))
     return total.hexdigest()
 
 
-def _discovered_targets(files: Files, package: Path) -> Iterator[str]:
+def _discovered_targets(files: Files, package: str) -> Iterator[str]:
     """Yield what Cargo would find by looking: the files that become targets without being named in the manifest."""
     names = files.names(package)
     yield from (name for name in ("build.rs",) if name in names)
     if "src" in names:
-        source = files.names(package / "src")
+        source = files.names(f"{package}/src")
         yield from (name for name in ("lib.rs", "main.rs") if name in source)
         if "bin" in source:
-            yield from _programs(files, package / "src" / "bin")
+            yield from _programs(files, f"{package}/src/bin")
     for name in ("tests", "benches", "examples"):
         if name in names:
-            yield from _programs(files, package / name)
+            yield from _programs(files, f"{package}/{name}")
 
 
-def _programs(files: Files, directory: Path) -> Iterator[str]:
-    yield directory.name
+def _programs(files: Files, directory: str) -> Iterator[str]:
+    yield os.path.basename(directory)
     for name in files.names(directory):
-        if name.endswith(".rs") or files.stamp(directory / name / "main.rs") is not None:
+        if name.endswith(".rs") or files.stamp(f"{directory}/{name}/main.rs") is not None:
             yield name
 
 
-def _globbed(files: Files, root: Path, manifest: bytes) -> Iterator[Path]:
+def _globbed(files: Files, root: str, manifest: bytes) -> Iterator[str]:
     """Yield the directories that the globs of `members` match now."""
     if b"*" not in manifest and b"?" not in manifest and b"[" not in manifest:
         return
@@ -86,17 +86,17 @@ def _globbed(files: Files, root: Path, manifest: bytes) -> Iterator[Path]:
             yield from _expand(files, root, Path(os.path.normpath(pattern)).parts)
 
 
-def _expand(files: Files, directory: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+def _expand(files: Files, directory: str, parts: tuple[str, ...]) -> Iterator[str]:
     if not parts:
         yield directory
     elif parts[0] == "..":
-        yield from _expand(files, directory.parent, parts[1:])
+        yield from _expand(files, os.path.dirname(directory), parts[1:])
     elif parts[0] == "**":
         yield from _expand(files, directory, parts[1:])
         for name in files.folders(directory):
             if not name.startswith(".") and name not in _NOT_MEMBERS:
-                yield from _expand(files, directory / name, parts)
+                yield from _expand(files, f"{directory}/{name}", parts)
     else:
         for name in files.names(directory):
             if fnmatch.fnmatchcase(name, parts[0]):
-                yield from _expand(files, directory / name, parts[1:])
+                yield from _expand(files, f"{directory}/{name}", parts[1:])

@@ -35,6 +35,6 @@ def write_kept(host: Host, state: Path, name: str, key: str, value: Any) -> None
     with contextlib.suppress(MachineRefused):
         if not host.files.names(state):
             host.files.make_directory(state)
-            host.files.write(state / ".gitignore", b"*\n")
+            host.files.write(state / ".gitignore", b"*\n", flush=False)
         host.files.make_directory(state / "cache")
-        host.files.write(state / "cache" / f"{name}.json", text.encode())
+        host.files.write(state / "cache" / f"{name}.json", text.encode(), flush=False)

@@ -87,7 +87,7 @@ class _Trial:
         source = self._folder / "trial.rs"
         try:
             self._host.files.make_directory(self._folder)
-            self._host.files.write(source, b"fn main() {}\n")
+            self._host.files.write(source, b"fn main() {}\n", flush=False)
             usual, _ = self._link(())
             return [
                 self._probe("mold", self._mold(), usual, linux_only=True),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ _NETWORK = re.compile(
     rb"failed to download|failed to fetch|ould ?n.t resolve host|ould not connect|network|timed? ?out|SSL",
     re.IGNORECASE,
 )
+_SOURCE = re.compile(rb"^source = ", re.MULTILINE)
 _WORDS_LINES = 15
 _WORDS_LENGTH = 1500
 
@@ -205,9 +205,6 @@ def _workspace(answer: _Answer, lock: bytes | None) -> Workspace:
     )
 
 
-def _count_external(lock: bytes) -> int | None:
-    try:
-        packages = tomllib.loads(lock.decode()).get("package", [])
-        return sum("source" in package for package in packages)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError):
-        return None
+def _count_external(lock: bytes) -> int:
+    """Count the packages with a source: Cargo writes each key on a line of its own, and reading it as TOML takes ten times longer."""
+    return len(_SOURCE.findall(lock))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 __all__ = [
-    "CargoConfig", "ConfigValue", "Dependency", "DependencyKind", "LinkerProbe", "Package", "RustFlags", "Target",
+    "CargoConfig", "Components", "ConfigValue", "Dependency", "DependencyKind", "LinkerProbe", "Package", "RustFlags", "Target",
     "Toolchain", "Workspace",
 ]  # fmt: skip
 
@@ -98,6 +98,11 @@ class Toolchain(NamedTuple):
     host: str
     """Host triple, such as `x86_64-unknown-linux-gnu`."""
     nightly: bool
+
+
+class Components(NamedTuple):
+    """What a toolchain may have or lack: versions as plain text, None for what is not there."""
+
     clippy: str | None
     rustfmt: str | None
     nextest: str | None

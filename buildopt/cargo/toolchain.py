@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from buildopt.cargo.kept import read_kept, write_kept
-from buildopt.cargo.model import Toolchain
+from buildopt.cargo.model import Components, Toolchain
 from buildopt.errors import MachineRefused, ToolMissing
 from buildopt.host import Command, Finished, Host
 from buildopt.host.files import digest
 
-__all__ = ["GET_RUST", "missing_toolchain", "probe_toolchain", "toolchain_identity"]
+__all__ = ["GET_RUST", "missing_toolchain", "probe_components", "probe_toolchain", "toolchain_identity"]
 
 GET_RUST = "install Rust from https://rustup.rs, then open a new shell"
 _TOOLS = ("cargo", "rustc", "cargo-clippy", "clippy-driver", "cargo-fmt", "rustfmt", "cargo-nextest")
@@ -33,6 +33,21 @@ def probe_toolchain(host: Host, root: Path, state: Path) -> Toolchain:
     toolchain = _probe(host, root)
     write_kept(host, state, "toolchain", identity, toolchain._asdict())
     return toolchain
+
+
+def probe_components(host: Host, root: Path, state: Path) -> Components:
+    """Return what the toolchain of `root` has beside Cargo and rustc; cached as the toolchain is. Never raises for a lack."""
+    identity = toolchain_identity(host, root)
+    key, kept = read_kept(host, state, "components")
+    if key == identity and isinstance(kept, dict) and tuple(kept) == Components._fields:
+        return Components(**kept)
+    components = Components(
+        clippy=_optional(host, root, "cargo-clippy", "cargo-clippy", "-V"),
+        rustfmt=_optional(host, root, "rustfmt", "rustfmt", "--version"),
+        nextest=_optional(host, root, "cargo-nextest", "cargo-nextest", "nextest", "--version"),
+    )
+    write_kept(host, state, "components", identity, components._asdict())
+    return components
 
 
 def toolchain_identity(host: Host, root: Path) -> str:
@@ -84,9 +99,6 @@ def _probe(host: Host, root: Path) -> Toolchain:
         rustc=_version(release) or release,
         host=facts["host"],
         nightly="-nightly" in release or "-dev" in release,
-        clippy=_optional(host, root, "cargo-clippy", "cargo-clippy", "-V"),
-        rustfmt=_optional(host, root, "rustfmt", "rustfmt", "--version"),
-        nextest=_optional(host, root, "cargo-nextest", "cargo-nextest", "nextest", "--version"),
     )
 
 

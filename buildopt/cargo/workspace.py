@@ -40,7 +40,7 @@ def load_workspace(host: Host, root: Path, state: Path, *, fresh: bool = False) 
 def _edited_since(host: Host, directories: list[str], asked_at: float) -> bool:
     """Return whether a manifest may have changed after Cargo read it and before it was digested."""
     since = (asked_at - 0.02) * 1e9  # file systems stamp with a clock that is a few milliseconds behind
-    stamps = (host.files.stamp(Path(directory, "Cargo.toml")) for directory in directories)
+    stamps = (host.files.stamp(f"{directory}/Cargo.toml") for directory in directories)
     return any(stamp is not None and stamp[1] > since for stamp in stamps)
 
 

@@ -5,6 +5,7 @@ Everything above takes a `Host` as an argument; a test hands in `buildopt.testin
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import sys
@@ -27,6 +28,7 @@ class Host:
     def __init__(self, environ: Mapping[str, str] | None = None, files: Files | None = None) -> None:
         self.environ: Mapping[str, str] = dict(os.environ if environ is None else environ)
         self.files = files or Files()
+        self._cancel: Cancel | None = None
 
     def now(self) -> float:
         """Return seconds since the epoch."""
@@ -55,7 +57,15 @@ class Host:
         The command runs in a session of its own, which is killed as a whole on timeout and on `cancel`.
         Raises ToolMissing when the program does not exist, MachineRefused when it cannot be started.
         """
-        return run_command(command, self.environ, on_stdout=on_stdout, on_stderr=on_stderr, cancel=cancel)
+        return run_command(
+            command, self.environ, on_stdout=on_stdout, on_stderr=on_stderr, cancel=cancel or self._cancel
+        )
+
+    def ending_with(self, cancel: Cancel) -> Host:
+        """Return a host like this one, whose commands all end when `cancel` asks for it."""
+        host = copy.copy(self)
+        host._cancel = cancel  # noqa: SLF001 - its own
+        return host
 
     def signals(self, cancel: Cancel) -> AbstractContextManager[None]:
         """Turn SIGINT, SIGTERM and SIGHUP into `cancel` for the length of a with block (main thread only)."""

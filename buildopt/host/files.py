@@ -50,13 +50,14 @@ def inside(root: Path, relative: str | Path) -> Path:
 class Files:
     """The file system."""
 
-    def read(self, path: Path) -> bytes | None:
+    def read(self, path: Path | str) -> bytes | None:
         """Return the content of a regular file, or None when there is none.
 
         Raises MachineRefused when it exists and cannot be read.
         """
         try:
-            return path.read_bytes()
+            with open(path, "rb") as file:
+                return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -74,16 +75,16 @@ class Files:
         except OSError as error:
             raise _refused("reach", path, error) from error
 
-    def stamp(self, path: Path) -> tuple[int, int, int] | None:
+    def stamp(self, path: Path | str) -> tuple[int, int, int] | None:
         """Return what changes when a file is replaced (size, mtime in ns, inode), or None when there is none."""
         try:
-            status = path.stat()
+            status = os.stat(path)
         except OSError:
             return None
         return status.st_size, status.st_mtime_ns, status.st_ino
 
-    def write_new(self, path: Path, content: bytes, mode: int = 0o644) -> None:
-        """Create `path` (which must not exist) with `content`, flushed to the disk.
+    def write_new(self, path: Path, content: bytes, mode: int = 0o644, *, flush: bool = True) -> None:
+        """Create `path` (which must not exist) with `content`, flushed to the disk unless `flush` is off.
 
         Raises MachineRefused, and leaves no file, when the disk is full or the place is not writable.
         """
@@ -94,7 +95,8 @@ class Files:
                     file.write(content)
                     file.flush()
                     os.fchmod(file.fileno(), mode)
-                    os.fsync(file.fileno())
+                    if flush:
+                        os.fsync(file.fileno())
             except BaseException:
                 with contextlib.suppress(OSError):
                     path.unlink()
@@ -102,13 +104,16 @@ class Files:
         except OSError as error:
             raise _refused("write", path, error) from error
 
-    def write(self, path: Path, content: bytes, mode: int = 0o644) -> None:
-        """Replace `path` with `content` in one step: a reader sees the old bytes or the new ones, never a part."""
+    def write(self, path: Path, content: bytes, mode: int = 0o644, *, flush: bool = True) -> None:
+        """Replace `path` with `content` in one step: a reader sees the old bytes or the new ones, never a part.
+
+        Without `flush` that does not hold after a power failure; it is for what is only kept to save time.
+        """
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self.remove(temporary)
-        self.write_new(temporary, content, mode)
+        self.write_new(temporary, content, mode, flush=flush)
         try:
-            self.replace(temporary, path)
+            self.replace(temporary, path, flush=flush)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
@@ -127,14 +132,15 @@ class Files:
         except OSError as error:
             raise _refused("write", Path(tempfile.gettempdir()), error) from error
         with directory as name:
-            self.write_new(Path(name) / "content", content)
+            self.write_new(Path(name) / "content", content, flush=False)
             yield Path(name) / "content"
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path, target: Path, *, flush: bool = True) -> None:
         """Rename `source` over `target` and flush the directory; on an error both stay as they were."""
         try:
             os.replace(source, target)
-            self._flush_directory(target.parent)
+            if flush:
+                self._flush_directory(target.parent)
         except OSError as error:
             raise _refused("write", target, error) from error
 
@@ -172,14 +178,14 @@ class Files:
         with contextlib.suppress(OSError):
             path.rmdir()
 
-    def names(self, path: Path) -> list[str]:
+    def names(self, path: Path | str) -> list[str]:
         """Return the sorted names in the directory `path`; empty when there is no such directory."""
         try:
             return sorted(os.listdir(path))
         except OSError:
             return []
 
-    def folders(self, path: Path) -> list[str]:
+    def folders(self, path: Path | str) -> list[str]:
         """Return the sorted names of the directories in the directory `path`, symlinks left out."""
         try:
             with os.scandir(path) as entries:
@@ -223,7 +229,7 @@ def _lock(handle: int, *, wait: bool) -> bool:
     return True
 
 
-def _refused(verb: str, path: Path, error: OSError) -> MachineRefused:
+def _refused(verb: str, path: Path | str, error: OSError) -> MachineRefused:
     reason = error.strerror or str(error)
     hint = None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from buildopt.cargo.model import Package, Toolchain, Workspace
+from buildopt.cargo.model import Components, Package, Workspace
 from buildopt.errors import ToolMissing
 from buildopt.profile.model import CargoProfile, Profile, Step
 
@@ -70,22 +70,28 @@ class Tools(NamedTuple):
     """What the command lines are made from, beside the stage itself."""
 
     cargo: str
-    toolchain: Toolchain
+    nextest: bool
     config: tuple[str, ...]
     """`--config` arguments for Cargo profiles that are declared but not yet written by a sync."""
 
 
 def plan_stage(
-    work: Work, selection: Selection, workspace: Workspace, toolchain: Toolchain, *, cargo: str, profile: Profile | None
+    work: Work,
+    selection: Selection,
+    workspace: Workspace,
+    components: Components,
+    *,
+    cargo: str,
+    profile: Profile | None,
 ) -> PlannedStage:
     """Return the stage `work` over `selection` as command lines.
 
     `profile` is given when its Cargo profiles are not in Cargo's configuration yet: they are then passed by `--config`.
     Raises ToolMissing when a step needs a component that the toolchain lacks.
     """
-    _check_components(work.run, toolchain)
+    _check_components(work.run, components)
     config = _config_arguments(profile, work.cargo_profile)
-    tools = Tools(cargo, toolchain, config)
+    tools = Tools(cargo, components.nextest is not None, config)
     steps = []
     for position, step in enumerate(work.run):
         if step == "check" and "clippy" in work.run[position + 1 :]:
@@ -110,8 +116,8 @@ def feature_notes(work: Work, workspace: Workspace, profile: Profile) -> tuple[s
     return tuple(notes)
 
 
-def _check_components(run: tuple[Step, ...], toolchain: Toolchain) -> None:
-    for step, version, component in (("clippy", toolchain.clippy, "clippy"), ("fmt", toolchain.rustfmt, "rustfmt")):
+def _check_components(run: tuple[Step, ...], components: Components) -> None:
+    for step, version, component in (("clippy", components.clippy, "clippy"), ("fmt", components.rustfmt, "rustfmt")):
         if step in run and version is None:
             raise ToolMissing(
                 f"the step {step!r} needs {component}, which this toolchain lacks",
@@ -144,7 +150,7 @@ def _test_runs(work: Work, selection: Selection, tools: Tools, chosen: tuple[str
     cargo, config = tools.cargo, tools.config
     profile = ("--profile", work.cargo_profile) if work.cargo_profile else ()
     names = ("--", work.test_filter) if work.test_filter else ()
-    if tools.toolchain.nextest is None:
+    if not tools.nextest:
         return (Invocation((cargo, "test", *chosen, *profile, *config, *names), measured=False),)
     nextest_profile = ("--cargo-profile", work.cargo_profile) if work.cargo_profile else ()
     run = (cargo, "nextest", "run", *chosen, *nextest_profile, *config, "--no-tests=pass", *names)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from buildopt import cargo
 from buildopt.cache import installed_version
-from buildopt.cargo.model import LinkerProbe, Toolchain
+from buildopt.cargo.model import Components, LinkerProbe, Toolchain
 from buildopt.errors import BuildoptError
 from buildopt.host import Command, Host
 
@@ -55,8 +55,9 @@ class Machine(NamedTuple):
 def look_at(host: Host, root: Path, state: Path) -> Machine:
     """Return what is there; a tool that is missing or does not run is a value, not an error."""
     toolchain, error = _toolchain(host, root, state)
+    components = cargo.probe_components(host, root, state) if toolchain else Components(None, None, None)
     return Machine(
-        tools=(*_rust_tools(host, toolchain), *_programs(host, root), *_python_tools()),
+        tools=(*_rust_tools(host, toolchain, components), *_programs(host, root), *_python_tools()),
         linkers=_linkers(host, root, state, toolchain),
         toolchain=toolchain,
         toolchain_error=error,
@@ -83,7 +84,8 @@ def _linkers(host: Host, root: Path, state: Path, toolchain: Toolchain | None) -
         return ()  # a trial link needs a place to write to; without one there is nothing to tell
 
 
-def _rust_tools(host: Host, toolchain: Toolchain | None) -> tuple[Tool, ...]:
+def _rust_tools(host: Host, toolchain: Toolchain | None, components: Components) -> tuple[Tool, ...]:
+    versions = {**(toolchain._asdict() if toolchain else {}), **components._asdict()}
     rows = (
         ("cargo", "cargo", "everything", _RUST),
         ("rustc", "rustc", "everything", _RUST),
@@ -97,8 +99,7 @@ def _rust_tools(host: Host, toolchain: Toolchain | None) -> tuple[Tool, ...]:
         ),
     )
     return tuple(
-        Tool(name, getattr(toolchain, name, None), purpose, get, _place(host, program))
-        for name, program, purpose, get in rows
+        Tool(name, versions.get(name), purpose, get, _place(host, program)) for name, program, purpose, get in rows
     )
 
 

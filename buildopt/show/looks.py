@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from buildopt import profile as profiles
-from buildopt.console import colour_wanted
+from buildopt.colour import colour_wanted
 from buildopt.errors import ArgumentError, BuildoptError, ProfileError
 from buildopt.host import Host
 from buildopt.profile import Explanation, Origin

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import buildopt
 from buildopt import cargo, profile
-from buildopt.cargo.model import Toolchain, Workspace
+from buildopt.cargo.model import Components, Toolchain, Workspace
 from buildopt.errors import ArgumentError, MachineRefused, ProfileError
-from buildopt.host import Host
+from buildopt.host import Cancel, Host
 from buildopt.host.files import digest
-from buildopt.profile import Loaded
+
+if TYPE_CHECKING:  # it takes 15 ms to load, in which Cargo can answer
+    from buildopt.profile import Loaded
 
 __all__ = ["PROFILE_NAME", "Context", "find_workspace"]
 
@@ -60,9 +64,16 @@ class Context:
     @cached_property
     def loaded(self) -> Loaded:
         """Return the profile with its provenance; ProfileError names everything that is wrong with it."""
+        self._enforce(self._parsed)
+        for problem in self._parsed.warnings:
+            self.note(f"{problem}; it is ignored")
+        return self._parsed
+
+    @cached_property
+    def _parsed(self) -> Loaded:
         if self.host.files.read(self.profile_path) is None:
             raise ProfileError(f"there is no {self.profile_path}", hint="buildopt init writes one")
-        loaded = profile.load(
+        return profile.load(
             self.profile_path,
             root=self.root,
             read=self.host.files.read,
@@ -72,15 +83,43 @@ class Context:
             system=self.host.system,
             strict=self.strict,
         )
-        self._enforce(loaded)
-        for problem in loaded.warnings:
-            self.note(f"{problem}; it is ignored")
-        return loaded
+
+    @contextmanager
+    def cargo_ahead(self) -> Iterator[None]:
+        """Ask for the workspace and the toolchain beside what the with block does; both are there at its end.
+
+        Asking changes nothing, so it need not wait for the profile. What Cargo refuses is left to whoever asks for it.
+        """
+        with Cancel() as cancel, self.host.interrupts():
+            host = self.host.ending_with(cancel)
+
+            def ask(name: str, load: Callable[[Host, Path, Path], object]) -> None:
+                with suppress(Exception):
+                    self.__dict__[name] = load(host, self.root, self.state)
+
+            asked = (("workspace", cargo.load_workspace), ("toolchain", cargo.probe_toolchain))
+            threads = [threading.Thread(target=ask, args=each) for each in asked]
+            for thread in threads:
+                thread.start()
+            try:
+                yield
+                for thread in threads:
+                    thread.join()
+            except BaseException:
+                cancel.trigger("the verb has ended")
+                for thread in threads:
+                    thread.join()
+                raise
 
     @cached_property
     def toolchain(self) -> Toolchain:
         """Return the toolchain; ToolMissing when Cargo or rustc is not there."""
         return cargo.probe_toolchain(self.host, self.root, self.state)
+
+    @cached_property
+    def components(self) -> Components:
+        """Return what the toolchain has beside Cargo and rustc."""
+        return cargo.probe_components(self.host, self.root, self.state)
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -107,8 +146,10 @@ class Context:
         match tool:
             case "buildopt":
                 return buildopt.__version__
-            case "cargo" | "rustc" | "nextest":
-                return getattr(self.toolchain, tool)  # type: ignore[no-any-return] # three fields of text
+            case "cargo" | "rustc":
+                return self.toolchain.cargo if tool == "cargo" else self.toolchain.rustc
+            case "nextest":
+                return self.components.nextest
             case "sccache":
                 from buildopt.cache import installed_version  # noqa: PLC0415 - only where it is required
 
@@ -128,10 +169,10 @@ class Context:
         files = self.host.files
         if files.mode(self.state / ".gitignore") is None:
             files.make_directory(self.state)
-            files.write(self.state / ".gitignore", b"*\n")
+            files.write(self.state / ".gitignore", b"*\n", flush=False)
         schema = self.state / "schema.json"
         if files.mode(schema) is None:
-            files.write(schema, files.read(Path(profile.__file__).with_name("schema.json")) or b"{}")
+            files.write(schema, files.read(Path(profile.__file__).with_name("schema.json")) or b"{}", flush=False)
 
     def _enforce(self, loaded: Loaded) -> None:
         """Hold the profile against its JSON Schema, once for each content: the validator takes 0.1 s to import."""
@@ -150,4 +191,4 @@ class Context:
         with suppress(MachineRefused):
             self.prepare_state()
             self.host.files.make_directory(self.state / "cache")
-            self.host.files.write(self.state / "cache" / f"{name}.ok", digest(key.encode()).encode())
+            self.host.files.write(self.state / "cache" / f"{name}.ok", digest(key.encode()).encode(), flush=False)

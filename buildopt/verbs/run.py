@@ -71,15 +71,15 @@ def plan_work(context: Context, work: Work, selection: Selection) -> PlannedStag
     _check_cargo_profile(context, work)
     synced = context.host.files.read(context.root / ".cargo" / "buildopt.toml") is not None
     profile = None if synced else context.loaded.profile
-    toolchain = context.toolchain
+    components = context.components
     runner = context.loaded.profile.cargo.test_runner if context.loaded.profile.cargo else "auto"
     if runner == "cargo":
-        toolchain = toolchain._replace(nextest=None)
-    elif runner == "nextest" and toolchain.nextest is None:
+        components = components._replace(nextest=None)
+    elif runner == "nextest" and components.nextest is None:
         raise ToolMissing(
             "cargo.test-runner asks for cargo-nextest, which is not there", hint="cargo install --locked cargo-nextest"
         )
-    return plan_stage(work, selection, context.workspace, toolchain, cargo=str(cargo_path), profile=profile)
+    return plan_stage(work, selection, context.workspace, components, cargo=str(cargo_path), profile=profile)
 
 
 def execute(

@@ -157,16 +157,6 @@ def test_something_else_of_that_name(benches: Benches, without_sccache: str, tex
     assert time.monotonic() - started < 10
 
 
-def test_the_sccache_of_debian_is_too_old(benches: Benches) -> None:
-    debian = Path("/usr/bin/sccache")
-    version = installed_version(Host({"PATH": "/usr/bin"}), Path("/nowhere/bin/python")) if debian.exists() else None
-    if version is None or not version.startswith("0.4"):
-        pytest.skip("no sccache 0.4 of Debian on this machine")
-    bench = benches(PATH="/usr/bin:/bin")
-
-    assert version in bench.prepare(python=Path("/nowhere/bin/python")).why
-
-
 def test_port_taken_by_something_that_says_nothing(benches: Benches, crates: Crates, port: int) -> None:
     bench = benches(crates(1), SCCACHE_SERVER_PORT=str(port))
     with mute_listener(port):

@@ -16,7 +16,7 @@ LINUX = "x86_64-unknown-linux-gnu"
 
 
 def toolchain(version: str = "1.95.0", *, nightly: bool = False, host: str = LINUX) -> Toolchain:
-    return Toolchain(version, version, host, nightly, None, None, None)
+    return Toolchain(version, version, host, nightly)
 
 
 SETTINGS = {setting.key: setting for setting in settings()}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from buildopt.cargo import probe_toolchain
+from buildopt.cargo import probe_components, probe_toolchain
 from buildopt.errors import ToolMissing
 from buildopt.host import Command, Finished, Host
 
@@ -47,6 +47,10 @@ class Machine:
         self.host = Counting(self.environ)
         return probe_toolchain(self.host, self.root, self.state)
 
+    def components(self):
+        self.host = Counting(self.environ)
+        return probe_components(self.host, self.root, self.state)
+
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
@@ -67,21 +71,28 @@ def test_versions_are_plain_and_the_channel_stands_apart(machine):
     toolchain = machine.probe()
     assert (toolchain.cargo, toolchain.rustc, toolchain.host) == ("1.97.0", "1.97.0", "aarch64-apple-darwin")
     assert toolchain.nightly
-    assert (toolchain.clippy, toolchain.rustfmt, toolchain.nextest) == (None, None, None)
+
+
+def test_what_is_not_installed_is_no_component(machine):
+    assert machine.components() == (None, None, None)
 
 
 def test_component_whose_proxy_fails_is_not_there(machine):
     machine.install(
         cargo_clippy="exit 1", rustfmt="echo 'rustfmt 1.8.0-stable'", cargo_nextest="echo 'cargo-nextest 0.9.100 (x)'"
     )
-    toolchain = machine.probe()
-    assert (toolchain.clippy, toolchain.rustfmt, toolchain.nextest) == (None, "1.8.0", "0.9.100")
+    assert machine.components() == (None, "1.8.0", "0.9.100")
+    assert machine.host.started == 3
+    assert machine.components() == (None, "1.8.0", "0.9.100")
+    assert machine.host.started == 0
+    machine.install(cargo_clippy="echo 'clippy 0.1.97'")
+    assert machine.components().clippy == "0.1.97"
 
 
 def test_broken_cargo_configuration_hides_no_component(tmp_path, tree, need):
     need("cargo-clippy")
     tree(tmp_path, {".cargo/config.toml": "[broken\n"})
-    assert probe_toolchain(Host(), tmp_path, tmp_path / "state").clippy is not None
+    assert probe_components(Host(), tmp_path, tmp_path / "state").clippy is not None
 
 
 def test_directory_with_the_name_of_a_toolchain_file_is_passed_over(machine):

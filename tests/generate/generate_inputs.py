@@ -12,7 +12,7 @@ from buildopt.generate.toml import parse
 from buildopt.profile.model import Profile
 
 ROOT = Path("/made/workspace")
-TOOLCHAIN = Toolchain("1.95.0", "1.95.0", "x86_64-unknown-linux-gnu", False, "0.1.95", "1.8.0", None)
+TOOLCHAIN = Toolchain("1.95.0", "1.95.0", "x86_64-unknown-linux-gnu", False)
 OLD_TOOLCHAIN = TOOLCHAIN._replace(cargo="1.85.1", rustc="1.85.1")
 NO_CONFIG = CargoConfig((), (), (), ())
 MOLD = LinkerProbe("mold", Path("/usr/bin/mold"), True, False, ("-Clink-arg=-fuse-ld=mold",), "mold 2.40")

@@ -304,6 +304,20 @@ def test_a_signal_cancels_the_running_command(host: Host, run: Run, cancel: Canc
     assert cancel.reason == number.name
 
 
+def test_a_signal_that_interrupts_nothing_is_answered_at_once(host: Host, run: Run, cancel: Cancel) -> None:
+    """The system may hand a signal to any thread, or to the main one just before it goes to sleep."""
+
+    def signal_this_thread() -> None:
+        time.sleep(0.3)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    threading.Thread(target=signal_this_thread).start()
+    with host.signals(cancel):
+        finished = run(python("import time; time.sleep(60)"), cancel=cancel)
+    assert finished.cancelled
+    assert finished.wall_seconds < 10
+
+
 def test_handlers_are_put_back_and_an_ignored_hangup_stays_ignored(host: Host, cancel: Cancel) -> None:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     old_hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN)

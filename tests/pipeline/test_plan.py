@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from buildopt.cargo.model import Package, Target, Toolchain, Workspace
+from buildopt.cargo.model import Components, Package, Target, Workspace
 from buildopt.errors import ToolMissing
 from buildopt.pipeline.plan import Selection, Work, feature_notes, plan_stage
 from buildopt.profile.model import Cargo, CargoProfile, Profile
 
 ROOT = Path("/ws")
-TOOLCHAIN = Toolchain("1.95.0", "1.95.0", "x86_64-unknown-linux-gnu", False, "0.1.95", "1.8.0", "0.9.143")
+COMPONENTS = Components("0.1.95", "1.8.0", "0.9.143")
 
 
 def package(name: str, *features: str, doctest: bool = True) -> Package:
@@ -29,9 +29,12 @@ def work(*run: str, **changes: object) -> Work:
 
 
 def lines(
-    planned_work: Work, selection: Selection = WHOLE, toolchain: Toolchain = TOOLCHAIN, profile: Profile | None = None
+    planned_work: Work,
+    selection: Selection = WHOLE,
+    components: Components = COMPONENTS,
+    profile: Profile | None = None,
 ) -> list[str]:
-    planned = plan_stage(planned_work, selection, WORKSPACE, toolchain, cargo="cargo", profile=profile)
+    planned = plan_stage(planned_work, selection, WORKSPACE, components, cargo="cargo", profile=profile)
     own = {"-v", "--timings", "--message-format=json-render-diagnostics"}
     return [
         " ".join(word for word in invocation.argv if word not in own)
@@ -41,7 +44,7 @@ def lines(
 
 
 def test_check_before_clippy_is_done_once_and_says_so():
-    planned = plan_stage(work("check", "clippy"), WHOLE, WORKSPACE, TOOLCHAIN, cargo="cargo", profile=None)
+    planned = plan_stage(work("check", "clippy"), WHOLE, WORKSPACE, COMPONENTS, cargo="cargo", profile=None)
     assert planned.steps[0].invocations == ()
     assert "clippy" in str(planned.steps[0].skipped)
     assert lines(work("check", "clippy")) == ["cargo clippy --workspace"]
@@ -84,8 +87,8 @@ def test_tests_are_built_first_then_run_by_nextest_and_doctests_by_cargo():
 
 
 def test_without_nextest_cargo_runs_all_tests():
-    toolchain = TOOLCHAIN._replace(nextest=None)
-    assert lines(work("test", test_filter="parse"), ONE, toolchain) == [
+    components = COMPONENTS._replace(nextest=None)
+    assert lines(work("test", test_filter="parse"), ONE, components) == [
         "cargo test --no-run --package core@0.1.0",
         "cargo test --package core@0.1.0 -- parse",
     ]
@@ -98,7 +101,7 @@ def test_a_test_filter_that_looks_like_an_option_stays_a_filter():
 
 def test_a_missing_component_is_refused_before_anything_runs():
     with pytest.raises(ToolMissing) as caught:
-        lines(work("check", "clippy"), toolchain=TOOLCHAIN._replace(clippy=None))
+        lines(work("check", "clippy"), components=COMPONENTS._replace(clippy=None))
     assert caught.value.hint == "rustup component add clippy"
 
 

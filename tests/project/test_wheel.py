@@ -42,4 +42,4 @@ def test_types_licences_and_the_command_are_there(shipped: dict[str, bytes]) -> 
     information = f"buildopt-{buildopt.__version__}.dist-info"
     assert "buildopt/py.typed" in shipped
     assert {f"{information}/licenses/LICENSE-MIT", f"{information}/licenses/LICENSE-APACHE"} <= shipped.keys()
-    assert b"buildopt = buildopt.cli:main" in shipped[f"{information}/entry_points.txt"]
+    assert b"buildopt = buildopt.cli:run" in shipped[f"{information}/entry_points.txt"]

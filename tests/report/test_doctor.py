@@ -20,7 +20,7 @@ from buildopt.record import Health, Record, RunRow
 from buildopt.report.doctor import Finding, Machine, Tool, as_json, as_text, diagnose, examine
 from buildopt.testing import ScriptedHost, finished
 
-TOOLCHAIN = Toolchain("1.95.0", "1.95.0", "x86_64-unknown-linux-gnu", False, "0.1.95", "1.9.0", "0.9.143")
+TOOLCHAIN = Toolchain("1.95.0", "1.95.0", "x86_64-unknown-linux-gnu", False)
 VERSIONS = {
     "cargo": "1.95.0", "rustc": "1.95.0", "clippy": "0.1.95", "rustfmt": "1.9.0", "nextest": "0.9.143",
     "git": "2.47.3", "sccache": "0.16.0", "nox": "2026.10.20", "python": "3.11.7",

@@ -37,7 +37,7 @@ class MeddledFiles(Files):
         self.after = after
         self.meddle(self.count, takes_space)
 
-    def write_new(self, path: Path, content: bytes, mode: int = 0o644) -> None:
+    def write_new(self, path: Path, content: bytes, mode: int = 0o644, *, flush: bool = True) -> None:
         self._tick(takes_space=True)
         half = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         os.write(half, content[: len(content) // 2])
@@ -49,7 +49,7 @@ class MeddledFiles(Files):
         super().write_new(path, content, mode)
         self._tick(after=True)
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path, target: Path, *, flush: bool = True) -> None:
         self._tick()
         super().replace(source, target)
         self._tick(after=True)

@@ -7,8 +7,9 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given, settings
@@ -424,7 +425,7 @@ except MachineRefused as error:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(tmp_path: Path, unable: Callable[[str], NoReturn]) -> Iterator[Path]:
     """Yield a file system of 160 KiB."""
     place = tmp_path / "disk"
     place.mkdir()
@@ -432,7 +433,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=160k", "none", str(place)], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip(f"a file system of its own cannot be mounted here: {mounted.stderr.decode().strip()}")
+        unable(f"a file system of its own cannot be mounted here: {mounted.stderr.decode().strip()}")
     yield place
     subprocess.run(["umount", str(place)], check=True)
 

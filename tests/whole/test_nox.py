@@ -100,7 +100,6 @@ def test_a_failing_stage_fails_the_session_and_aborts_what_requires_it(ws: Path)
 
 
 def test_sessions_run_at_the_same_time_and_all_are_recorded(ws: Path):
-    pytest.importorskip("nox._parallel", reason="nox runs sessions in parallel since 2026.08.10", exc_type=ImportError)
     result = call(ws, "-m", "nox", "-j", "3", "-s", "quick-check", "doctor", "dev-test")
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads(call(ws, "-m", "buildopt", "report", "--json").stdout)

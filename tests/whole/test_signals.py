@@ -106,3 +106,23 @@ def test_a_timeout_in_mid_compile_leaves_no_rustc_and_has_its_own_exit_code(slow
     assert process.returncode == 124
     assert compilers(slow_crate) == []
     assert b"ran past its timeout of 1s" in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_question_that_cargo_was_asked_ahead(tmp_path: Path, tree: Tree, number: signal.Signals):
+    root = tree(tmp_path / "ws", {"buildopt.toml": PROFILE, "Cargo.toml": "[workspace]\n"})
+    asked = tmp_path / "asked"
+    program = tree(tmp_path, {"bin/cargo": f"#!/bin/sh\necho $$ > {asked}.new\nmv {asked}.new {asked}\nsleep 60\n"})
+    (program / "bin/cargo").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{program / 'bin'}:{os.environ['PATH']}"}
+    argv = (*BUILDOPT, "sync", "--check", "--root", str(root))
+    process = subprocess.Popen(
+        argv, cwd=Path(__file__).parents[2], env=environment, stderr=subprocess.PIPE, start_new_session=True
+    )
+    while not asked.exists():
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert b"Traceback" not in stderr
+    assert not Path(f"/proc/{asked.read_text().strip()}").exists()
