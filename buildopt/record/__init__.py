@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from buildopt.record.book import Record, host_class, new_run_id
-from buildopt.record.rows import CacheRow, CrateCost, Health, RunRow, StageRow, StepRow, UnitRow
+from buildopt.record.rows import CacheRow, CrateCost, CycleRow, Health, RunRow, StageRow, StepRow, UnitRow
 
 __all__ = [
     "CacheRow",
     "CrateCost",
+    "CycleRow",
     "Health",
     "Record",
     "RunRow",

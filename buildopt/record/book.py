@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from buildopt.host import Host
 from buildopt.record import statements
-from buildopt.record.rows import CrateCost, Health, RunRow, StageRow, StepRow, UnitRow
+from buildopt.record.rows import CrateCost, CycleRow, Health, RunRow, StageRow, StepRow, UnitRow
 
 if TYPE_CHECKING:
     from buildopt.record.database import Database
@@ -88,8 +88,12 @@ class Record:
         self._run = None
         return self._write(lambda connection: statements.insert(connection, written), 0) > 0
 
+    def add_cycle(self, cycle: CycleRow) -> None:
+        """Write one cycle of a watch, at once and whole."""
+        self._write(lambda connection: statements.insert_cycle(connection, cycle), 0)
+
     def prune(self, keep: int) -> int:
-        """Keep the last `keep` runs, and return how many were removed."""
+        """Keep the last `keep` runs and ten times as many cycles, and return how many runs were removed."""
         return self._write(lambda connection: statements.prune(connection, keep), 0)
 
     def runs(self, limit: int = 10) -> tuple[RunRow, ...]:
@@ -119,6 +123,14 @@ class Record:
     def has_passed(self, stage: str) -> bool:
         """Return whether `stage` has succeeded in any run that is kept."""
         return bool(self._read(lambda connection: statements.has_passed(connection, stage)))
+
+    def cycles(self, since: float) -> tuple[CycleRow, ...]:
+        """Return the cycles of watches that began at `since` (seconds since the epoch) or later, newest first."""
+        return self._read(lambda connection: statements.cycles(connection, since))
+
+    def last_cycle(self) -> CycleRow | None:
+        """Return the cycle of a watch that began last; None when there is none."""
+        return next(iter(self._read(statements.last_cycle)), None)
 
     def slowest(self, limit: int = 10, *, last: int = 20) -> tuple[CrateCost, ...]:
         """Return the packages that cost most when rebuilt, over the `last` runs that rebuilt anything."""

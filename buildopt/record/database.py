@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +33,10 @@ class _Newer(Exception):
 
 
 class Database:
-    """The record file at `path`. Nothing here raises: what goes wrong ends up in `note`, and the run goes on."""
+    """The record file at `path`. Nothing here raises: what goes wrong ends up in `note`, and the run goes on.
+
+    Threads may share it: they take turns.
+    """
 
     def __init__(self, host: Host, path: Path) -> None:
         self.note: str | None = None
@@ -39,13 +44,17 @@ class Database:
         self._host = host
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._given_up = False
+        self._turn = threading.Lock()
 
     def read(self, query: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         """Return what `query` finds, or `otherwise` when there is no file or it cannot be read."""
-        if self._connection is None and not self._path.exists():
-            return otherwise
-        return self._use(query, otherwise)
+        with self._turn:
+            self._let_go_of_a_lost_file()
+            if self._connection is None and not self._path.exists():
+                return otherwise
+            return self._use(query, otherwise)
 
     def write(self, change: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         """Make `change` in one transaction, creating the file where there is none; `otherwise` when that failed."""
@@ -54,7 +63,9 @@ class Database:
             with _transaction(connection):
                 return change(connection)
 
-        return self._use(transaction, otherwise) if self.writable else otherwise
+        with self._turn:
+            self._let_go_of_a_lost_file()
+            return self._use(transaction, otherwise) if self.writable else otherwise
 
     @property
     def usable(self) -> bool:
@@ -75,6 +86,7 @@ class Database:
             try:
                 if self._connection is None:
                     self._connection = self._open()
+                    self._file = _identity(self._path)
                 return action(self._connection)
             except _Newer as error:
                 self._give_up(str(error))
@@ -86,6 +98,14 @@ class Database:
                 else:
                     self._set_aside()
         return otherwise
+
+    def _let_go_of_a_lost_file(self) -> None:
+        """Close a file that is no longer at its path: removed (`git clean`), or set aside by another process.
+
+        SQLite would go on writing into it, and say nothing.
+        """
+        if self._connection is not None and self._file != _identity(self._path):
+            self.close()
 
     def _give_up(self, note: str) -> None:
         self.note = note
@@ -143,6 +163,14 @@ class Database:
                     self.note = f"the record was damaged: it was set aside as {name}, and a new one is begun"
         except (MachineRefused, OSError) as error:
             self._give_up(f"nothing is recorded: {self._path} is damaged and cannot be set aside ({error})")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:

@@ -6,7 +6,18 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-__all__ = ["CacheRow", "CrateCost", "Health", "RunRow", "StageRow", "StepRow", "UnitRow", "bounded", "bounded_list"]
+__all__ = [
+    "CacheRow",
+    "CrateCost",
+    "CycleRow",
+    "Health",
+    "RunRow",
+    "StageRow",
+    "StepRow",
+    "UnitRow",
+    "bounded",
+    "bounded_list",
+]
 
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
 
@@ -96,6 +107,33 @@ class UnitRow(NamedTuple):
     codegen_seconds: float | None = None
     stage: str = ""
     step: str = ""
+
+
+class CycleRow(NamedTuple):
+    """One cycle of a watch: from an edit to where nothing is left to do, or to what cut it short. None means not known."""
+
+    started_at: float
+    """When the edit was seen, in seconds since the epoch."""
+    edits: int
+    """How many files it changed."""
+    packages: int
+    """How many packages it affects."""
+    total_packages: int
+    result: str
+    """`success`, `failure` or `cancelled`."""
+    stage: str | None = None
+    """The last stage that ran."""
+    first_diagnostic_seconds: float | None = None
+    """From the edit to the first diagnostic, or to the end of the first stage where there was none to show."""
+    green_seconds: float | None = None
+    """From the edit to the last stage that passed; None when not all did."""
+    cancelled_by: str | None = None
+    """`edit`, `key`, or the name of a signal."""
+    cancel_seconds: float | None = None
+    """From asking for the end to the death of the last process."""
+    cpu_seconds: float | None = None
+    host_class: str | None = None
+    """Machines of one class may be compared: `host_class` makes it."""
 
 
 class CrateCost(NamedTuple):

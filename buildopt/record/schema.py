@@ -109,10 +109,31 @@ _CACHE_NOTES_POLLUTION = (
     "CREATE INDEX unit_rebuilt ON unit (run) WHERE fresh = 0",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_RUNS_AND_UNITS, _CACHE_NOTES_POLLUTION)
+_CYCLES = (
+    """
+    CREATE TABLE cycle (
+        key INTEGER PRIMARY KEY,
+        started_at REAL NOT NULL,
+        edits INTEGER NOT NULL,
+        packages INTEGER NOT NULL,
+        total_packages INTEGER NOT NULL,
+        result TEXT NOT NULL,
+        stage TEXT,
+        first_diagnostic_seconds REAL,
+        green_seconds REAL,
+        cancelled_by TEXT,
+        cancel_seconds REAL,
+        cpu_seconds REAL,
+        host_class TEXT
+    )
+    """,
+    "CREATE INDEX cycle_by_time ON cycle (started_at)",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_RUNS_AND_UNITS, _CACHE_NOTES_POLLUTION, _CYCLES)
 """`STEPS[n]` leads from format n to format n + 1."""
 
 FORMAT = len(STEPS)
 """The format that this buildopt writes, kept in the file as `PRAGMA user_version`."""
 
-TABLES = frozenset({"run", "stage", "step", "unit", "cache", "note"})
+TABLES = frozenset({"run", "stage", "step", "unit", "cache", "note", "cycle"})

@@ -6,7 +6,17 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildopt.record.rows import CacheRow, CrateCost, RunRow, StageRow, StepRow, UnitRow, bounded, bounded_list
+from buildopt.record.rows import (
+    CacheRow,
+    CrateCost,
+    CycleRow,
+    RunRow,
+    StageRow,
+    StepRow,
+    UnitRow,
+    bounded,
+    bounded_list,
+)
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -14,8 +24,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Written",
     "count",
+    "cycles",
     "has_passed",
     "insert",
+    "insert_cycle",
+    "last_cycle",
     "last_stage",
     "median",
     "notes",
@@ -30,10 +43,12 @@ __all__ = [
 
 _MOST_UNITS = 20_000
 _RUNS_WITH_FRESH_UNITS = 20
+_CYCLES_FOR_A_RUN = 10
 _RUN = ", ".join(RunRow._fields)
 _UNIT = ", ".join(UnitRow._fields)
 _STAGE = ", ".join(StageRow._fields[:-1])
 _STEP = ", ".join(StepRow._fields)
+_CYCLE = ", ".join(CycleRow._fields)
 
 
 class Written(NamedTuple):
@@ -178,10 +193,32 @@ def usual_seconds(connection: Connection, stage: str, like: RunRow | None, last:
     return tuple(seconds for (seconds,) in rows)
 
 
+def insert_cycle(connection: Connection, cycle: CycleRow) -> int:
+    """Write one cycle of a watch, and return its key."""
+    values = _values(cycle)
+    return connection.execute(f"INSERT INTO cycle ({_CYCLE}) VALUES ({_marks(values)})", values).lastrowid or 0  # noqa: S608 - names of our own columns
+
+
+def cycles(connection: Connection, since: float) -> tuple[CycleRow, ...]:
+    """Return the cycles that began at `since` (seconds since the epoch) or later, newest first."""
+    rows = connection.execute(
+        f"SELECT {_CYCLE} FROM cycle WHERE started_at >= ? ORDER BY started_at DESC, key DESC",  # noqa: S608
+        (since,),
+    )
+    return tuple(CycleRow(*row) for row in rows)
+
+
+def last_cycle(connection: Connection) -> tuple[CycleRow, ...]:
+    """Return the cycle that began last; nothing when there is none."""
+    rows = connection.execute(f"SELECT {_CYCLE} FROM cycle ORDER BY started_at DESC, key DESC LIMIT 1")  # noqa: S608
+    return tuple(CycleRow(*row) for row in rows)
+
+
 def prune(connection: Connection, keep: int) -> int:
     """Remove all but the last `keep` runs, and the fresh units of all but the last 20; return how many runs went.
 
-    A fresh unit says nothing that the counts of its stage do not; rebuilt ones stay as long as their run.
+    Ten times as many cycles stay: there is one for each edit, and it is small. A fresh unit says nothing that the
+    counts of its stage do not; rebuilt ones stay as long as their run.
     """
     gone = max(0, count(connection)[0] - max(1, keep))
     if gone:
@@ -190,6 +227,10 @@ def prune(connection: Connection, keep: int) -> int:
     connection.execute(
         "DELETE FROM unit WHERE fresh = 1 AND run IN (SELECT key FROM run ORDER BY id DESC LIMIT ? OFFSET ?)",
         (_RUNS_WITH_FRESH_UNITS, _RUNS_WITH_FRESH_UNITS),
+    )
+    # Keys of cycles have no gaps: only the oldest ones ever go.
+    connection.execute(
+        "DELETE FROM cycle WHERE key <= (SELECT max(key) FROM cycle) - ?", (_CYCLES_FOR_A_RUN * max(1, keep),)
     )
     return gone
 

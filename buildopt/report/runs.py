@@ -1,4 +1,4 @@
-"""The report: last runs, stages against budgets, slowest crates, what was rebuilt and why, what the cache did."""
+"""The report: last runs, watching, stages against budgets, slowest crates, what was rebuilt and why, the cache."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from buildopt.measure import BudgetVerdict, judge
 from buildopt.profile.model import Profile
 from buildopt.record import CacheRow, Record, RunRow, StageRow
+from buildopt.report import watching
 from buildopt.report.reasons import group_rebuilds
 from buildopt.report.runs_text import as_text
 from buildopt.report.views import RunsView, StageStanding
@@ -36,6 +37,7 @@ def view_runs(record: Record, profile: Profile | None, *, now: float, limit: int
         rebuilt=group_rebuilds(units),
         cache=_sum_caches(stage.cache for stage in stages[built]) if built else None,
         notes=record.notes(runs[0].id) if runs else (),
+        watch=watching.view_watch(record, now=now),
         record_note=record.note,
     )
 
@@ -52,6 +54,7 @@ def as_json(view: RunsView) -> dict[str, Any]:
         "rebuilt": [{**group._asdict(), "packages": list(group.packages)} for group in view.rebuilt],
         "cache": _cache_json(view.cache),
         "notes": list(view.notes),
+        "watch": watching.as_json(view.watch),
         "record_note": view.record_note,
     }
 

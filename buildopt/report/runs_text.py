@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from buildopt.measure import plain_duration
 from buildopt.record import RunRow, StageRow
+from buildopt.report import watching
 from buildopt.report.layout import advice, columns, heading, visible, wrapped
 from buildopt.report.reasons import advice_for
 from buildopt.report.views import RunsView, StageStanding
@@ -21,11 +22,14 @@ _WORTH_A_GATE_SECONDS = 1.0
 
 def as_text(view: RunsView, width: int = 100, *, color: bool = False) -> str:
     """Return the report in lines of at most `width` characters, with colour only where `color` says so."""
+    watch = watching.as_lines(view.watch, width, color) if view.watch else []
     if not view.runs:
-        empty = "no run is recorded yet: buildopt dev-quick (or nox -s dev-quick) makes the first\n"
-        return f"{visible(view.record_note)}\n{empty}" if view.record_note else empty
+        empty = "no run is recorded yet: buildopt dev-quick (or nox -s dev-quick) makes the first"
+        said = [visible(view.record_note)] if view.record_note else []
+        return "\n".join([*said, empty, *(["", *watch] if watch else [])]) + "\n"
     sections = [
         _runs(view, width, color),
+        watch,
         _standings(view, width, color),
         _rebuilt(view, width, color),
         _slowest(view, width, color),

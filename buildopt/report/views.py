@@ -8,6 +8,7 @@ from typing import NamedTuple
 from buildopt.measure import BudgetVerdict
 from buildopt.record import CacheRow, CrateCost, RunRow, StageRow, UnitRow
 from buildopt.report.reasons import RebuildGroup
+from buildopt.report.watching import WatchDay
 
 __all__ = ["RunsView", "StageStanding"]
 
@@ -47,5 +48,7 @@ class RunsView(NamedTuple):
     """Sum over the stages of that run."""
     notes: tuple[str, ...]
     """What the newest run said."""
+    watch: WatchDay | None
+    """Today, or the latest day on which anybody watched."""
     record_note: str | None
     """What is wrong with the record file."""

@@ -40,6 +40,8 @@ def ask_everything(state: Path) -> str | None:
             record.steps(run.id)
             record.units(run.id)
             record.notes(run.id)
+        record.cycles(0.0)
+        record.last_cycle()
         record.slowest()
         record.usual_seconds("quick-check")
         record.last_stage("quick-check")
@@ -293,16 +295,16 @@ from pathlib import Path
 from buildopt.host import Host
 from buildopt.record import Record, RunRow, UnitRow
 state = Path(sys.argv[1])
-def run(name):
+def run(name, units=300):
     with Record.open(Host({}), state) as record:
         record.begin_run(RunRow(name, "run", 1.0))
-        record.add_units("core", "build", [UnitRow("core", "0.1.0", "lib", "build", False, "x" * 400)] * 300)
+        record.add_units("core", "build", [UnitRow("core", "0.1.0", "lib", "build", False, "x" * 400)] * units)
         return record.finish_run("success", wall_seconds=1.0), record.note
 print(run("run-1"))
 size = (state / "record.sqlite").stat().st_size
 limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 4096, limits[1]))
-print(run("run-2"))
+print(run("run-2", 600))
 resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 print(run("run-3"))
 with Record.open(Host({}), state) as record:
