@@ -54,11 +54,14 @@ class ScriptedHost(Host):
         *,
         on_stdout: Callable[[bytes], None] | None = None,
         on_stderr: Callable[[bytes], None] | None = None,
+        on_start: Callable[[int], None] | None = None,
         cancel: Cancel | None = None,
     ) -> Finished:
         """Answer as scripted; raises KeyError for a program without a script, so that a test cannot pass by accident."""
         del cancel
         self.commands.append(command)
+        if on_start is not None:
+            on_start(len(self.commands))
         answer = self.programs[Path(command.argv[0]).name]
         result = answer(command) if callable(answer) else answer
         if on_stdout is not None:

@@ -49,16 +49,23 @@ class Host:
         *,
         on_stdout: Callable[[bytes], None] | None = None,
         on_stderr: Callable[[bytes], None] | None = None,
+        on_start: Callable[[int], None] | None = None,
         cancel: Cancel | None = None,
     ) -> Finished:
         """Run `command` to its end and return what it did and cost.
 
         A stream with a callback is handed over in chunks and not kept; one without is collected in the result.
+        `on_start` is told the process id as soon as the command runs.
         The command runs in a session of its own, which is killed as a whole on timeout and on `cancel`.
         Raises ToolMissing when the program does not exist, MachineRefused when it cannot be started.
         """
         return run_command(
-            command, self.environ, on_stdout=on_stdout, on_stderr=on_stderr, cancel=cancel or self._cancel
+            command,
+            self.environ,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+            on_start=on_start,
+            cancel=cancel or self._cancel,
         )
 
     def ending_with(self, cancel: Cancel) -> Host:

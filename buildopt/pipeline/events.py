@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from buildopt.cargo.units import UnitRow
 
 __all__ = [
-    "CacheUse", "Event", "LockWait", "Note", "Output", "Result", "RunFinished", "RunStarted", "StageFinished",
+    "CacheUse", "Event", "LockWait", "Note", "Output", "Result", "RunFinished", "RunStarted", "Spawned", "StageFinished",
     "StageStarted", "StepFinished", "StepStarted", "Units",
 ]  # fmt: skip
 
@@ -54,6 +54,14 @@ class StepStarted(NamedTuple):
     stage: str
     step: str
     argv: tuple[str, ...]
+
+
+class Spawned(NamedTuple):
+    """A process of a step runs."""
+
+    stage: str
+    step: str
+    pid: int
 
 
 class Output(NamedTuple):
@@ -126,5 +134,5 @@ class RunFinished(NamedTuple):
 
 
 Event = (
-    RunStarted | StageStarted | StepStarted | Output | Note | LockWait | Units | StepFinished | StageFinished | RunFinished
+    RunStarted | StageStarted | StepStarted | Spawned | Output | Note | LockWait | Units | StepFinished | StageFinished | RunFinished
 )  # fmt: skip

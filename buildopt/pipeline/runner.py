@@ -22,6 +22,7 @@ from buildopt.pipeline.events import (
     Result,
     RunFinished,
     RunStarted,
+    Spawned,
     StageFinished,
     StageStarted,
     StepFinished,
@@ -147,14 +148,14 @@ class _Runner:
         for invocation in planned.invocations:
             remaining = _left(left, self.host.monotonic() - started)
             self.emit(StepStarted(stage, planned.step, invocation.argv))
-            measured = self.invoke(stage, invocation, remaining, cancel)
+            measured = self.invoke(stage, planned.step, invocation, remaining, cancel)
             if self.failed_by_wrapper(measured):
                 self.wrapper_on = False
                 what = "its storage went away" if measured.storage_lost else "it failed during the build"
                 self.emit(Note(f"the compiler cache is not used any more ({what}): this step is repeated without it"))
                 done.append(measured)
                 remaining = _left(left, self.host.monotonic() - started)
-                measured = self.invoke(stage, invocation, remaining, cancel)
+                measured = self.invoke(stage, planned.step, invocation, remaining, cancel)
             done.append(measured)
             if invocation.measured:
                 units += measured.units
@@ -183,7 +184,7 @@ class _Runner:
         failed = finished.returncode != 0 and not finished.timed_out and not finished.cancelled
         return self.wrapper_on and failed and self.compiler.is_failure(measured.tail)
 
-    def invoke(self, stage: str, invocation: Invocation, timeout: float | None, cancel: Cancel) -> _Measured:
+    def invoke(self, stage: str, step: str, invocation: Invocation, timeout: float | None, cancel: Cancel) -> _Measured:
         reader, messages, tail, waits = StderrReader(self.root), MessageStream(), bytearray(), 0
 
         def on_stderr(chunk: bytes) -> None:
@@ -207,7 +208,13 @@ class _Runner:
         env = {**self.env, **(self.compiler.env if self.wrapper_on else self.compiler.without)}
         command = Command(invocation.argv, self.root, env, timeout)
         with _storage_watch(self.compiler.alive if self.wrapper_on else None, cancel) as watched:
-            finished = self.host.run(command, on_stdout=on_stdout, on_stderr=on_stderr, cancel=watched)
+            finished = self.host.run(
+                command,
+                on_stdout=on_stdout,
+                on_stderr=on_stderr,
+                on_start=lambda pid: self.emit(Spawned(stage, step, pid)),
+                cancel=watched,
+            )
         if rest := reader.flush():
             self.emit(Output("stderr", rest))
         if rest := messages.flush().text:
@@ -253,6 +260,15 @@ def _storage_watch(alive: Callable[[], bool] | None, cancel: Cancel) -> Iterator
             thread.join()
 
 
+@contextmanager
+def _ending(host: Host, cancel: Cancel | None) -> Iterator[Cancel]:
+    if cancel is not None:
+        yield cancel
+        return
+    with Cancel() as own, host.signals(own):
+        yield own
+
+
 def run_stages(
     host: Host,
     root: Path,
@@ -264,27 +280,28 @@ def run_stages(
     compiler: Compiler,
     emit: Callable[[Event], None],
     enforce_budgets: bool = False,
+    cancel: Cancel | None = None,
 ) -> Outcome:
     """Run `planned` in order and tell of it by `emit`; after a stage that did not pass, the rest is skipped.
 
-    SIGINT, SIGTERM and SIGHUP end the running command with every process of its session.
+    `cancel` ends the running command with every process of its session; without it SIGINT, SIGTERM and SIGHUP do.
     """
     started = host.monotonic()
     emit(RunStarted(run_id, command, host.now()))
     runner = _Runner(host, root, env, compiler, emit)
     finished: list[StageFinished] = []
     blocked: str | None = None
-    with Cancel() as cancel, host.signals(cancel):
+    with _ending(host, cancel) as end:
         for stage in planned:
             if blocked is not None or stage.skipped is not None:
                 ended = _skipped(stage, blocked or stage.skipped)
             else:
-                ended = _with_budget(runner.stage(stage, cancel), enforce_budgets)
+                ended = _with_budget(runner.stage(stage, end), enforce_budgets)
             emit(ended)
             finished.append(ended)
             if ended.result in ("failure", "timeout", "cancelled"):
                 blocked = f"{stage.name} did not pass"
-        reason = cancel.reason
+        reason = end.reason
     result = _overall(finished)
     wall = host.monotonic() - started
     emit(RunFinished(run_id, result, wall))
