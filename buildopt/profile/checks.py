@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from buildopt.errors import Problem
-from buildopt.profile.model import CargoProfile, Profile, Stage, TestGroup
+from buildopt.profile.model import CargoProfile, Profile, Stage, TestGroup, Watch
 from buildopt.profile.storage import storage_problem
 from buildopt.profile.wording import did_you_mean, dotted, shown, unsafe_characters
 
@@ -25,6 +25,7 @@ _FEATURE = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}"
 _STAGE_FEATURE = rf"({_PACKAGE}/)?{_FEATURE}"
 _GATE = rf"dep:{_PACKAGE}|({_PACKAGE}\??/)?{_FEATURE}"
 _REVISION = r"[A-Za-z0-9_.@][A-Za-z0-9_./@{}^~+#-]{0,254}"
+_FILE = r"[^\\:|<>\"*?]{1,255}"
 _PATH_GLOB = r"[^\\:|<>\"]{1,1024}"
 
 # Names that Cargo refuses for a [profile.*] table (restricted_names in Cargo; tried with 1.95; `debug` from 1.99 on).
@@ -56,6 +57,7 @@ def check_profile(profile: Profile) -> Iterator[Fault]:
     yield from _check_tests(profile.tests)
     yield from _check_gates(profile.features)
     yield from _check_affected(profile)
+    yield from _check_watch(profile.watch, profile.stages)
     if profile.ide:
         yield from _check_features(("ide",), profile.ide.features)
     if profile.cargo and profile.cargo.jobs == 0:
@@ -208,6 +210,18 @@ def _check_affected(profile: Profile) -> Iterator[Fault]:
         for package in packages:
             if not _matches(_PACKAGE_GLOB, package):
                 yield Fault(here, f"{shown(package)} is no package", "a name, or a glob with * ? [ ]")
+
+
+def _check_watch(watch: Watch, stages: Mapping[str, Stage]) -> Iterator[Fault]:
+    for key, names in (("stages", watch.stages), ("quiet", watch.quiet)):
+        for name in names:
+            if name not in stages:
+                here = ("watch", key) if key == "stages" else ("watch", key, name)
+                hint = did_you_mean(name, stages) or f"there are {', '.join(stages)}"
+                yield Fault(here, f"no such stage: {shown(name)}", hint, absent=True)
+    path = watch.locations
+    if path is not None and (path.startswith(("/", "~")) or ".." in re.split(r"[/\\]", path) or not _matches(_FILE, path)):
+        yield Fault(("watch", "locations"), f"{shown(path)} is no file inside the workspace", 'such as ".bacon-locations"')
 
 
 def _check_cache(storage: str, directory: str | None) -> Iterator[Fault]:

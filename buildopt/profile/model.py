@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar, dataclass_trans
 
 __all__ = [
     "Affected", "Budgets", "Cache", "Cargo", "CargoProfile", "Condition", "Duration", "Ide", "Incremental", "Linker",
-    "Override", "Profile", "Record", "Requires", "Size", "Specifier", "Stage", "Step", "TestGroup", "Within", "Without",
+    "Override", "Profile", "Record", "Requires", "Size", "Specifier", "Stage", "Step", "TestGroup", "Watch", "Within", "Without",
 ]  # fmt: skip
 
 
@@ -270,6 +270,26 @@ class Ide(_Table):
 
 
 @_table
+class Watch(_Table):
+    """What `watch` does after an edit. Without this table it does what the defaults say."""
+
+    stages: tuple[str, ...] = ()
+    """Stages that an edit starts, each after those that it requires; when empty, all stages of the profile, in its order."""
+    quiet: Mapping[str, Duration] = field(default_factory=dict)
+    """By stage: how long no edit may have come before it starts. Where nothing is said, the first starts at once, the second
+    after one second, and each further one after ten."""
+    clear: bool = True
+    """Whether the terminal is cleared and shows one status above the diagnostics; otherwise lines follow each other."""
+    notify: tuple[Literal["failure", "recovery"], ...] = ()
+    """When the desktop is told: `failure` when a stage fails that had not, `recovery` when all pass again."""
+    locations: str | None = None
+    """File in the workspace that lists where errors and warnings are, one a line, for editors; bacon's is `.bacon-locations`.
+    `.buildopt/locations` when absent."""
+    poll: Duration | None = None
+    """Look for edits this often instead of being told by the system: network file systems tell nothing."""
+
+
+@_table
 class Record(_Table):
     """What is kept of past runs."""
 
@@ -326,6 +346,8 @@ class Profile(_Table):
     """How changed files are mapped to packages."""
     ide: Ide | None = None
     """What the editor is told."""
+    watch: Watch = Watch()
+    """What `watch` does after an edit."""
     record: Record = Record()
     """What is kept of past runs."""
     override: tuple[Override, ...] = ()
