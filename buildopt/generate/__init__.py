@@ -122,6 +122,9 @@ def _gitignore(inputs: Inputs) -> Generated:
     lines = [STATE_LINE]
     if cargo_config.has_host_file(inputs.profile) and _version(inputs.toolchain.cargo) >= INCLUDE_SINCE:
         lines.append(f"/{HOST_FILE}")
+    locations = inputs.profile.watch.locations
+    if locations is not None and not locations.startswith(".buildopt/"):
+        lines.append(gitignore.line_for(locations))
     return Generated({".gitignore": gitignore.with_lines(inputs.texts.get(".gitignore"), lines)}, (), ())
 
 

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 from buildopt.generate.toml import decode, encode
 
-__all__ = ["with_lines"]
+__all__ = ["line_for", "with_lines"]
+
+
+def line_for(path: str) -> str:
+    """Return the line that ignores this one path of the workspace root, whatever signs it holds."""
+    escaped = "".join(f"\\{sign}" if sign in "*?[\\" else sign for sign in path.removeprefix("./"))
+    return f"/{escaped[:-1]}\\ " if escaped.endswith(" ") else f"/{escaped}"
 
 
 def with_lines(content: bytes | None, lines: Sequence[str]) -> bytes:

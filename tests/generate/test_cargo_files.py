@@ -11,7 +11,7 @@ from syrupy.assertion import SnapshotAssertion
 from buildopt.errors import ManifestError
 from buildopt.generate import wanted_paths
 from buildopt.profile import load, preset_names
-from buildopt.profile.model import Cargo, CargoProfile, Ide, Incremental, Linker, Profile
+from buildopt.profile.model import Cargo, CargoProfile, Ide, Incremental, Linker, Profile, Watch
 
 APP = {"Cargo.toml": '[package]\nname = "app"\nversion = "0.1.0"\nedition = "2021"\n'}
 FAST = CargoProfile(
@@ -66,6 +66,11 @@ def test_an_empty_profile_generates_no_cargo_file() -> None:
     assert result.files == {
         ".cargo/buildopt.toml": None, ".cargo/buildopt.host.toml": None, ".cargo/config.toml": None, ".gitignore": b"/.buildopt/\n",
     }  # fmt: skip
+
+
+def test_the_file_of_locations_is_ignored_where_it_is_not_in_the_state_folder() -> None:
+    for path, lines in ((".bacon-locations", b"/.buildopt/\n/.bacon-locations\n"), (".buildopt/here", b"/.buildopt/\n")):
+        assert made(Profile(version=1, watch=Watch(locations=path)), APP).files[".gitignore"] == lines
 
 
 def test_what_is_no_longer_wanted_goes() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from buildopt.generate.gitignore import with_lines
+from buildopt.generate.gitignore import line_for, with_lines
 
 LINES = ("/.buildopt/", "/.cargo/buildopt.host.toml")
 
@@ -21,3 +21,11 @@ LINES = ("/.buildopt/", "/.cargo/buildopt.host.toml")
 def test_lines_are_added_where_they_are_missing(before: bytes | None, after: bytes) -> None:
     assert with_lines(before, LINES) == after
     assert with_lines(after, LINES) == after
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [(".bacon-locations", "/.bacon-locations"), ("./a/b", "/a/b"), ("a[1] ", "/a\\[1]\\ "), ("!a#", "/!a#")],
+)
+def test_a_line_ignores_its_path_and_no_other(path: str, line: str) -> None:
+    assert line_for(path) == line
