@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from buildopt.cargo.affected import Affected, affected
+from buildopt.cargo.affected import Affected, Reach, Reached, affected
 from buildopt.cargo.changes import Changes, changes
 from buildopt.cargo.config import declared_profiles, load_config
 from buildopt.cargo.conflicts import Conflict, conflicts
@@ -21,6 +21,7 @@ from buildopt.cargo.model import (
     Toolchain,
     Workspace,
 )
+from buildopt.cargo.read_inputs import read_inputs
 from buildopt.cargo.root import find_root
 from buildopt.cargo.settings import Setting, find_setting, known_profile_keys, refused, settings
 from buildopt.cargo.stderr import StderrReader
@@ -31,8 +32,8 @@ from buildopt.cargo.workspace import load_workspace
 
 __all__ = [
     "Affected", "CargoConfig", "Changes", "Components", "ConfigValue", "Conflict", "Dependency", "DependencyKind", "LinkerProbe",
-    "MessageStream", "Package", "RustFlags", "Setting", "StderrReader", "Target", "TimedUnit", "Toolchain", "UnitRow",
+    "MessageStream", "Package", "Reach", "Reached", "RustFlags", "Setting", "StderrReader", "Target", "TimedUnit", "Toolchain", "UnitRow",
     "Workspace", "affected", "changes", "conflicts", "declared_profiles", "find_root", "find_setting", "join_units", "known_profile_keys",
-    "linkers", "load_config", "load_workspace", "parse_messages", "parse_timings", "probe_components", "probe_toolchain", "refused",
-    "settings",
+    "linkers", "load_config", "load_workspace", "parse_messages", "parse_timings", "probe_components", "probe_toolchain", "read_inputs",
+    "refused", "settings",
 ]  # fmt: skip
