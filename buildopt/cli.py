@@ -82,6 +82,10 @@ def _shower(arguments: argparse.Namespace) -> Callable[[Host, argparse.Namespace
         from buildopt.show.runs import show_run  # noqa: PLC0415 - each verb loads what it needs
 
         return show_run
+    if arguments.verb == "watch":
+        from buildopt.show.watch import show_watch  # noqa: PLC0415 - as above
+
+        return show_watch
     if arguments.verb in ("sync", "drift", "rollback"):
         from buildopt.show.generated import show_generated  # noqa: PLC0415 - as above
 
@@ -118,6 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("stages", nargs="+", metavar="STAGE")
     run.add_argument("--only", action="store_true", help="without the stages that they require")
     _scoped(run)
+    watch = verb("watch", "after every edit, run the stages for what it affects, and end what is stale")
+    watch.add_argument("--once", action="store_true", help="run the stages for what has changed, then end")
     sync = verb("sync", "show one diff of everything that is generated, then write it")
     sync.add_argument("--check", action="store_true", help="write nothing; exit 1 when something is stale")
     sync.add_argument("--dry-run", action="store_true", help="write nothing; exit 0")

@@ -74,6 +74,8 @@ def _register_all(folder: Path, known: Outline, names: _Names) -> None:
     first = first or (known.stages[0].name if known.stages else None)
     quick = f"the stage {first}" if first else "the first stage of buildopt.toml"
     _register(names.claim("dev-quick"), f"{quick}, for what was changed", ("dev-quick",), folder, default=True)
+    watch = "after every edit: the stages for what it affects, what is stale ended"
+    _register(names.claim("dev-watch"), watch, ("watch",), folder)
     groups = f" ({', '.join(known.tests)})" if known.tests else ""
     _register(names.claim("dev-test"), f"a test group{groups}, a package, or a test filter", ("dev-test",), folder)
     for stage in known.stages:

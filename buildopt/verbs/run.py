@@ -16,7 +16,7 @@ from buildopt.record import Record, new_run_id
 from buildopt.verbs.compiler import compiler_for
 from buildopt.verbs.context import Context
 
-__all__ = ["execute", "first_stage", "plan_work", "run"]
+__all__ = ["changed", "environment", "execute", "first_stage", "plan_work", "run", "work_of"]
 
 _DEV_STAGE = "quick-check"
 _BUILT_IN_PROFILES = ("dev", "release", "test", "bench")
@@ -52,14 +52,14 @@ def run(
     context.check_requires()
     stages = {name: profile.stages[name] for name in order}
     wants_affected = any((scope or stage.scope) == "affected" for stage in stages.values())
-    affected = _affected(context) if wants_affected else None
+    affected = changed(context) if wants_affected else None
     with Record.open(context.host, context.state) as record:
         planned = []
         notes: list[str] = []
         for name, stage in stages.items():
             chosen = affected if (scope or stage.scope) == "affected" else None
             planned.append(_plan_stage(context, record, name, stage, chosen))
-            notes += feature_notes(_work(name, stage), context.workspace, profile)
+            notes += feature_notes(work_of(name, stage), context.workspace, profile)
         return execute(context, record, planned, f"run {' '.join(wanted)}", emit, notes)
 
 
@@ -111,7 +111,7 @@ def execute(
         planned,
         run_id=new_run_id(context.host.now()),
         command=command,
-        env=_environment(context),
+        env=environment(context),
         compiler=compiler,
         emit=tell,
         enforce_budgets=profile.budgets.enforce,
@@ -122,14 +122,15 @@ def execute(
     return outcome
 
 
-def _work(name: str, stage: Stage) -> Work:
+def work_of(name: str, stage: Stage) -> Work:
+    """Return what the stage `name` of a profile is to do."""
     return Work(name, stage.run, stage.features, stage.cargo_profile, stage.all_targets, stage.timeout, stage.budget)
 
 
 def _plan_stage(context: Context, record: Record, name: str, stage: Stage, affected: Selection | None) -> PlannedStage:
     members = context.workspace.members
     whole = Selection(members, whole=True, why=f"all {len(members)} packages")
-    work = _work(name, stage)
+    work = work_of(name, stage)
     if affected is None or affected.packages:
         return plan_work(context, work, affected or whole)
     if not record.has_passed(name):
@@ -154,7 +155,8 @@ def _check_cargo_profile(context: Context, work: Work) -> None:
         raise ProfileError("the profile cannot be used", problems=(problem,))
 
 
-def _affected(context: Context) -> Selection:
+def changed(context: Context) -> Selection:
+    """Return the members that are affected by what git says has changed."""
     rules = context.loaded.profile.affected
     changes = cargo.changes(context.host, context.root, rules.base)
     affected = cargo.affected(context.workspace, changes, rules.paths)
@@ -162,7 +164,7 @@ def _affected(context: Context) -> Selection:
     return Selection(members, affected.everything, affected.why)
 
 
-def _environment(context: Context) -> Mapping[str, str | None]:
+def environment(context: Context) -> Mapping[str, str | None]:
     """Return what every command of the run gets.
 
     0 for CARGO_INCREMENTAL is safe beside a wrapper; 1 is not (sccache then fails the build), and is needed only in CI,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from buildopt.errors import BuildoptError
 from buildopt.host import Cancel, Host
@@ -24,7 +24,7 @@ from buildopt.watch.tree import Edit
 
 __all__ = ["Engine", "Keys"]
 
-_SETTLE_SECONDS = 0.06  # an edit that comes so soon after a stage may have been there before its end, unseen
+_SETTLE_SECONDS = 0.1  # an edit that comes so soon after a stage may have been there before its end, unseen
 _MANY_EDITS = 50  # a branch switch or a rebase: the first stage waits until it is over
 _MANY_QUIET_SECONDS = 0.15
 _TICK_SECONDS = 0.25
@@ -38,6 +38,15 @@ class Keys(Protocol):
 
     def read(self) -> list[str]:
         """Return what was asked for by keys: `rerun`, `next`, `pause`, `full` or `quit`."""
+
+
+class _Ended(NamedTuple):
+    """The stage that ended last."""
+
+    at: float
+    job: Job
+    meanwhile: set[str]
+    """What changed while it ran; grows for as long as an edit may have come before its end, unseen."""
 
 
 class Engine:
@@ -68,6 +77,7 @@ class Engine:
             whole = any(rule.name == stage and rule.whole for rule in graph.stages)
             self._ledger.passed(stage, self._ledger.contents(None if whole else packages))
         self._restless = Restless()
+        self._ended: _Ended | None = None
         self._meanwhile: set[str] = set()
         """What changed during the running stage without ending it."""
         self._edited: set[str] = set()
@@ -143,6 +153,7 @@ class Engine:
 
     def _take_edits(self, edits: Sequence[Edit]) -> None:
         now = self._host.monotonic()
+        edits = self._by_persons(edits, now)
         affected = self._ledger.take(edits)
         paths = {edit.path for edit in edits}
         steering = not paths.isdisjoint(self._graph.steering)
@@ -152,8 +163,8 @@ class Engine:
         if now - self._last_pass[2] < _SETTLE_SECONDS:
             self._ledger.retract(*self._last_pass[:2])
         if self._job is None or self._job.stage is None:
-            self._restless.touched_at_rest(paths)
-        elif paths == {"Cargo.lock"} or self._restless.lets_finish(paths):
+            pass
+        elif paths == {"Cargo.lock"} or self._restless.lets_finish():
             self._meanwhile |= paths  # Cargo itself writes the lock file when a manifest has changed
             return
         else:
@@ -161,6 +172,25 @@ class Engine:
             self._ask_to_end("edit")
         self._quiet_from, self._many = now, len(edits) > _MANY_EDITS
         self._begin_cycle(paths, affected)
+
+    def _by_persons(self, edits: Sequence[Edit], now: float) -> Sequence[Edit]:
+        """Return the edits that a build has not made: a file that it is known to write counts only when nothing has just run."""
+        if self._job is None or self._job.stage is None:
+            ended = self._ended
+            if ended is None or now - ended.at >= _SETTLE_SECONDS:
+                self._judge_ended()
+                self._restless.touched_at_rest(edit.path for edit in edits)
+                return edits
+            ended.meanwhile.update(edit.path for edit in edits)
+            self._judge_ended()
+        return [edit for edit in edits if not self._restless.starts_nothing(edit.path)]
+
+    def _judge_ended(self) -> None:
+        """Count what changed during the stage that ended last, with what was seen only after its end."""
+        ended, self._ended = self._ended, None
+        if ended is not None and (muted := self._restless.finished(ended.meanwhile)):
+            text = "changed during three stages in a row, so the build seems to write it; it starts nothing now"
+            self._tell(Trouble(f"{', '.join(muted)}: {text}"))
 
     def _begin_cycle(self, paths: set[str], affected: frozenset[str]) -> None:
         running = self._job is not None and self._job.stage is not None and self._job.cycle is self._cycle
@@ -216,6 +246,7 @@ class Engine:
 
     def _start(self, stage: StageRule | None, packages: tuple[str, ...]) -> None:
         if stage is not None:
+            self._judge_ended()
             self._cycle.ran.append(stage.name)
             self._built, self._hurry = True, False
         self._job = start(
@@ -284,21 +315,13 @@ class Engine:
             self._tell(Cancelled(stage.name, cause, now - job.started))
             self._keep(job.cycle, "cancelled", cause, now - asked)
             return
-        if muted := self._restless.finished(self._meanwhile):
-            names = ", ".join(muted)
-            self._tell(
-                Trouble(
-                    f"{names}: changed during three stages in a row, so the build seems to write it; it starts nothing now"
-                )
-            )
         meanwhile, self._meanwhile = self._meanwhile, set()
-        again = bool(meanwhile) and not self._restless.starts_nothing(meanwhile)
+        self._ended = _Ended(now, job, set(meanwhile))
+        again = bool(meanwhile)
         if outcome.result in ("success", "skipped"):
             if not again:
-                whole = None if stage.whole else job.packages
-                contents = self._ledger.contents(whole) if meanwhile else job.contents
-                self._ledger.passed(stage.name, contents)
-                self._last_pass = (stage.name, contents, now)
+                self._ledger.passed(stage.name, job.contents)
+                self._last_pass = (stage.name, job.contents, now)
             self._failed = None
         elif not again:
             self._failed = (stage.name, job.contents)

@@ -68,6 +68,11 @@ class Job(NamedTuple):
     started: float
     """On a clock that never goes back, in seconds."""
 
+    @property
+    def covers(self) -> tuple[str, ...] | None:
+        """Return the packages (ids) that it covers; None for the workspace as a whole."""
+        return None if self.stage is not None and self.stage.whole else self.packages
+
 
 def start(
     work: Work,

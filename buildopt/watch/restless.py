@@ -27,9 +27,9 @@ class Restless:
         """Note that an edit ended a stage."""
         self._cancels += 1
 
-    def lets_finish(self, paths: Iterable[str]) -> bool:
-        """Return whether the running stage goes on, although `paths` have changed: too many were ended before, one after the other."""
-        return self._cancels >= _CANCELS or self._muted.issuperset(paths)
+    def lets_finish(self) -> bool:
+        """Return whether the running stage goes on in spite of an edit: too many were ended before, one after the other."""
+        return self._cancels >= _CANCELS
 
     def finished(self, meanwhile: Iterable[str]) -> tuple[str, ...]:
         """Note the end of a stage and what changed while it ran; return the paths that from now on start nothing.
@@ -45,9 +45,9 @@ class Restless:
         self._muted |= paths
         return tuple(sorted(paths))
 
-    def starts_nothing(self, paths: Iterable[str]) -> bool:
-        """Return whether all of `paths` are files that the build writes."""
-        return self._muted.issuperset(paths)
+    def starts_nothing(self, path: str) -> bool:
+        """Return whether `path` is a file that the build writes."""
+        return path in self._muted
 
     def touched_at_rest(self, paths: Iterable[str]) -> None:
         """Note edits that came while nothing ran: these are a person's."""
