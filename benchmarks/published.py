@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -36,6 +37,46 @@ PUBLISHED = {
         "thiserror-impl": "2.0.17",
         "anyhow": "1.0.100",
     },
+    # 37 packages in a deep graph: https://crates.io/crates/gix 0.73 and what it stands on
+    "gitoxide": {
+        "gix-actor": "0.35.6",
+        "gix-attributes": "0.27.0",
+        "gix-bitmap": "0.2.14",
+        "gix-chunk": "0.4.12",
+        "gix-command": "0.6.2",
+        "gix-commitgraph": "0.29.0",
+        "gix-config": "0.46.0",
+        "gix-config-value": "0.15.3",
+        "gix-date": "0.10.7",
+        "gix-diff": "0.53.0",
+        "gix-features": "0.43.1",
+        "gix-filter": "0.20.0",
+        "gix-fs": "0.16.1",
+        "gix-glob": "0.21.0",
+        "gix-hash": "0.19.0",
+        "gix-hashtable": "0.9.0",
+        "gix-ignore": "0.16.0",
+        "gix-index": "0.41.0",
+        "gix-lock": "18.0.0",
+        "gix-object": "0.50.2",
+        "gix-packetline-blocking": "0.19.1",
+        "gix-path": "0.10.22",
+        "gix-pathspec": "0.12.0",
+        "gix-quote": "0.6.2",
+        "gix-ref": "0.53.1",
+        "gix-refspec": "0.31.0",
+        "gix-revision": "0.35.0",
+        "gix-revwalk": "0.21.0",
+        "gix-sec": "0.12.2",
+        "gix-submodule": "0.20.0",
+        "gix-tempfile": "18.0.0",
+        "gix-trace": "0.1.21",
+        "gix-traverse": "0.47.0",
+        "gix-url": "0.32.0",
+        "gix-utils": "0.3.6",
+        "gix-validate": "0.10.1",
+        "gix-worktree": "0.42.0",
+    },
 }
 
 
@@ -56,7 +97,9 @@ def assemble(name: str, folder: Path) -> Path:
     (root / "Cargo.toml").write_text(
         f'[workspace]\nmembers = ["crates/*"]\nresolver = "2"\n\n[patch.crates-io]\n{patches}'
     )
-    subprocess.run(["cargo", "generate-lockfile", "--quiet"], cwd=root, check=True)
+    # The newest release of a dependency may want a newer compiler than is here.
+    environment = {**os.environ, "CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS": "fallback"}
+    subprocess.run(["cargo", "generate-lockfile", "--quiet"], cwd=root, env=environment, check=True)
     subprocess.run(["cargo", "fetch", "--quiet"], cwd=root, check=True)
     return root
 

@@ -120,7 +120,7 @@ def _run(session: nox.Session, words: tuple[str, ...], folder: Path) -> None:
     from buildopt.cli import main  # noqa: PLC0415 - `nox -l` does not need it
 
     if getattr(session._runner.global_config, "parallel_worker", False):  # noqa: SLF001 - nox has no public word for it
-        from buildopt.host.process import die_with_parent  # noqa: PLC0415 - only under nox -j
+        from buildopt.host.signals import die_with_parent  # noqa: PLC0415 - only under nox -j
 
         die_with_parent()
     code = main([*words, "--root", str(folder), *session.posargs], via_nox=True)

@@ -12,24 +12,20 @@ The answer covers every package of which Cargo would rebuild a unit:
    features are unified over the workspace. A manifest that lost a dependency must be asked of the workspace before the change too.
 5. What depends on an affected package is affected. A development dependency affects the package that has it and goes no further.
    Neither does a file under `tests/`, `benches/` or `examples/`, in a package without a build script (which may watch it).
-
-Globs are relative to the workspace root and match whole paths, case by case: `*` and `?` match within one name, `**` any
-number of directories (`docs/**`, `**/*.md`, `a/**/b.txt`), `[ab]` and `[!ab]` one character. A glob that ends in `/` means all below it.
 """
 
 from __future__ import annotations
 
 import os
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from buildopt.cargo.changes import Changes
 from buildopt.cargo.model import Package, Workspace
-from buildopt.errors import Problem, ProfileError
+from buildopt.cargo.path_rules import PathRules
 
-__all__ = ["Affected", "Reach", "Reached", "affected", "glob_pattern"]
+__all__ = ["Affected", "Reach", "Reached", "affected"]
 
 _STEERING = frozenset((
     "Cargo.lock", "Cargo.toml", "rust-toolchain", "rust-toolchain.toml", "buildopt.toml", "clippy.toml", ".clippy.toml",
@@ -83,7 +79,7 @@ class Reach:
         readers: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self._workspace = workspace
-        self._rules = _Rules(workspace, rules or {})
+        self._rules = PathRules(workspace, rules or {})
         self._layout = _Layout(workspace, readers or {})
         self._graph = _Graph(workspace)
         self._all = frozenset(package.id for package in workspace.packages)
@@ -125,9 +121,9 @@ class Reach:
             or ("__pycache__" in path and "__pycache__" in path.split("/"))
         ):
             return _Mark()
-        ruled = self._rules.mark(path)
+        ruled = self._rules.packages(path)
         if ruled is not None:
-            return ruled
+            return _Mark(ruled)
         if path in _STEERING or path == ".cargo" or path.startswith(".cargo/"):
             return f"{path} has changed"
         return self._layout.mark(path) or f"{path} belongs to no package"
@@ -136,45 +132,6 @@ class Reach:
 def affected(workspace: Workspace, changes: Changes, rules: Mapping[str, tuple[str, ...]] | None = None) -> Affected:
     """Return the packages that `changes` affect, where nothing is known of who reads what; `rules` is as for `Reach`."""
     return Reach(workspace, rules).affected(changes)
-
-
-def glob_pattern(glob: str) -> str:
-    """Return the regular expression of a glob; the module says what a glob means. Raises ValueError for an open `[`."""
-    glob = glob.removeprefix("./")
-    if glob.endswith("/"):
-        glob += "**"
-    pattern: list[str] = []
-    names = glob.split("/")
-    for index, name in enumerate(names):
-        last = index == len(names) - 1
-        if name == "**":
-            pattern.append(".*" if last else "(?:[^/]+/)*")
-        else:
-            pattern.append(_name_pattern(name) + ("" if last else "/"))
-    return "".join(pattern)
-
-
-def _name_pattern(name: str) -> str:
-    pattern = ""
-    at = 0
-    while at < len(name):
-        character = name[at]
-        at += 1
-        if character == "*":
-            pattern += "" if pattern.endswith("[^/]*") else "[^/]*"
-        elif character == "?":
-            pattern += "[^/]"
-        elif character == "[":
-            negated = name[at : at + 1] == "!"
-            end = name.find("]", at + negated + 1)  # a "]" that comes first is a character like any other
-            if end < 0:
-                raise ValueError('"[" without "]"')
-            content = re.sub(r"([\\\[\]^&~|])", r"\\\1", name[at + negated : end])
-            pattern += f"(?!/)[{'^' if negated else ''}{content}]"
-            at = end + 1
-        else:
-            pattern += re.escape(character)
-    return pattern
 
 
 class _Mark(NamedTuple):
@@ -190,43 +147,6 @@ class _Mark(NamedTuple):
 
 
 _NONE: frozenset[str] = frozenset()
-
-
-class _Rules:
-    """The rules of the profile, most specific first."""
-
-    def __init__(self, workspace: Workspace, rules: Mapping[str, tuple[str, ...]]) -> None:
-        ordered = sorted(rules, key=lambda glob: (-len(re.sub(r"[*?]|\[.*?\]", "", glob)), glob))
-        by_name: dict[str, list[Package]] = {}
-        for package in workspace.packages:
-            by_name.setdefault(package.name, []).append(package)
-        problems: list[Problem] = []
-        patterns: list[str] = []
-        self._marks: list[_Mark] = []
-        for glob in ordered:
-            key = f'affected.paths."{glob}"'
-            problems.extend(
-                Problem(f"no package named {name!r} in this workspace", key=key)
-                for name in rules[glob]
-                if name not in by_name
-            )
-            try:
-                patterns.append(glob_pattern(glob))
-                re.compile(patterns[-1])
-            except (ValueError, re.error) as error:
-                problems.append(Problem(f"expected a glob: {error}", key=key))
-            named = (package.id for name in rules[glob] for package in by_name.get(name, ()))
-            self._marks.append(_Mark(frozenset(named)))
-        if problems:
-            raise ProfileError("the rules for changed files cannot be used", problems=tuple(problems))
-        self._match = (
-            re.compile("|".join(f"({pattern})" for pattern in patterns), re.DOTALL).fullmatch if patterns else None
-        )
-
-    def mark(self, path: str) -> _Mark | None:
-        """Return what the rule that decides for `path` says, or None when none does."""
-        found = self._match(path) if self._match else None
-        return self._marks[found.lastindex - 1] if found and found.lastindex else None
 
 
 class _Layout:

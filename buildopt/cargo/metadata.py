@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,12 @@ _NETWORK = re.compile(
     rb"failed to download|failed to fetch|ould ?n.t resolve host|ould not connect|network|timed? ?out|SSL",
     re.IGNORECASE,
 )
+_LOCKED = re.compile(
+    rb'^\[\[package\]\]\r?\nname = "(.+)"\r?\nversion = "(.+)"\r?\n(source = .+\r?\n)?(?:checksum = .+\r?\n)?'
+    rb"(?:dependencies = \[\r?\n((?: .*\r?\n)*))?",
+    re.MULTILINE,
+)
+_LOCKED_DEPENDENCY = re.compile(rb'^ "([^ "]+)(?: ([^ "]+))?( \()?', re.MULTILINE)
 _SOURCE = re.compile(rb"^source = ", re.MULTILINE)
 _WORDS_LINES = 15
 _WORDS_LENGTH = 1500
@@ -186,6 +192,10 @@ def _reduce_package(found: Mapping[str, Any]) -> Package:
 def _workspace(answer: _Answer, lock: bytes | None) -> Workspace:
     packages = sorted(answer.packages.values(), key=lambda package: (package.name, package.version, package.id))
     by_directory = {str(package.directory): package.id for package in packages}
+    by_version: dict[_Locked, list[str]] = {}
+    for package in packages:
+        by_version.setdefault(_Locked(package.name, package.version, False), []).append(package.id)
+    stand_ins = _stand_ins(lock or b"")
     edges: dict[str, tuple[tuple[str, tuple[DependencyKind, ...]], ...]] = {}
     for package in packages:
         # Cargo resolves only what the default features use: what is declared counts as well, gated or not.
@@ -194,7 +204,12 @@ def _workspace(answer: _Answer, lock: bytes | None) -> Workspace:
             target = by_directory.get(dependency.path) if dependency.path else None
             if target is not None:
                 found.setdefault(target, set()).add(dependency.kind)
-        edges[package.id] = tuple((target, tuple(sorted(kinds))) for target, kinds in sorted(found.items()))
+        for locked, by in stand_ins.get(_Locked(package.name, package.version, False), ()):
+            kinds = {dependency.kind for dependency in package.dependencies if dependency.package == by}
+            for other in by_version.get(locked, ()):
+                if other != package.id and kinds:
+                    found.setdefault(other, set()).update(kinds)
+        edges[package.id] = tuple((target, tuple(sorted(each))) for target, each in sorted(found.items()))
     return Workspace(
         root=answer.root,
         target_directory=answer.target_directory,
@@ -203,6 +218,50 @@ def _workspace(answer: _Answer, lock: bytes | None) -> Workspace:
         external_packages=None if lock is None else _count_external(lock),
         has_lock=lock is not None,
     )
+
+
+class _Locked(NamedTuple):
+    """A package in the lock file, or what one needs there (the version is empty where the name says enough)."""
+
+    name: str
+    version: str
+    published: bool
+
+
+def _stand_ins(lock: bytes) -> dict[_Locked, list[tuple[_Locked, str]]]:
+    """Return which packages on this disk each of them needs, also by way of published ones, and by which dependency.
+
+    With `[patch]`, a published package may depend on a member. The lock file names what any feature and platform could use.
+    """
+    needs: dict[_Locked, list[_Locked]] = {}
+    by_name: dict[str, list[_Locked]] = {}
+    for name, version, source, dependencies in _LOCKED.findall(lock):
+        package = _Locked(name.decode(), version.decode(), bool(source))
+        found = _LOCKED_DEPENDENCY.findall(dependencies)
+        needs[package] = [_Locked(need.decode(), of.decode(), bool(origin)) for need, of, origin in found]
+        by_name.setdefault(package.name, []).append(package)
+    here = {package.name for package in needs if not package.published}
+    through = any(need.name in here for package, found in needs.items() if package.published for need in found)
+    return {package: list(_reached(package, needs, by_name, through)) for package in needs if not package.published}
+
+
+def _reached(
+    start: _Locked, needs: Mapping[_Locked, list[_Locked]], by_name: Mapping[str, list[_Locked]], through: bool
+) -> Iterator[tuple[_Locked, str]]:
+    def meant(need: _Locked) -> list[_Locked]:
+        found = by_name.get(need.name, ())
+        return [each for each in found if need.version in ("", each.version) and each.published >= need.published]
+
+    for first in needs[start]:
+        found = meant(first)
+        seen = set(found)
+        for package in found:  # grows while it is read
+            if not package.published:
+                yield package, first.name
+            elif through:
+                more = {each for need in needs[package] for each in meant(need)} - seen
+                seen |= more
+                found.extend(more)
 
 
 def _count_external(lock: bytes) -> int:

@@ -126,8 +126,11 @@ class _Search:
                 self._note(root, path)
 
     def _printed(self, package: str, path: str) -> None:
-        for root in self._scripts.get(package, ()):
-            for declared in _DECLARED.findall(self._text(path)):
+        if package not in self._scripts or self._host.files.stamp(path) is None:
+            return
+        named = _DECLARED.findall(self._text(path))
+        for root in self._scripts[package]:
+            for declared in named or ("",):  # a script that names nothing is run again for any file of its package
                 self._note(root, os.path.join(self._homes[root.package], declared), declared=True)
 
     def _note(self, root: _Root, path: str, *, declared: bool = False) -> None:

@@ -15,7 +15,7 @@ from buildopt.host import Host
 
 __all__ = ["load_workspace"]
 
-_FORMAT = "1"
+_FORMAT = "2"
 _SHAPES = (TypeError, ValueError, KeyError, IndexError, AttributeError)  # of a value that is not what was written
 
 

@@ -15,7 +15,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from buildopt.host.files import Files
-from buildopt.host.process import Cancel, Command, Finished, run_command, signals_cancel, signals_interrupt
+from buildopt.host.process import Command, Finished, run_command
+from buildopt.host.signals import Cancel, signals_cancel, signals_interrupt
 
 __all__ = ["Cancel", "Command", "Files", "Finished", "Host"]
 

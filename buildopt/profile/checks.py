@@ -220,8 +220,12 @@ def _check_watch(watch: Watch, stages: Mapping[str, Stage]) -> Iterator[Fault]:
                 hint = did_you_mean(name, stages) or f"there are {', '.join(stages)}"
                 yield Fault(here, f"no such stage: {shown(name)}", hint, absent=True)
     path = watch.locations
-    if path is not None and (path.startswith(("/", "~")) or ".." in re.split(r"[/\\]", path) or not _matches(_FILE, path)):
-        yield Fault(("watch", "locations"), f"{shown(path)} is no file inside the workspace", 'such as ".bacon-locations"')
+    if path is not None and (
+        path.startswith(("/", "~")) or ".." in re.split(r"[/\\]", path) or not _matches(_FILE, path)
+    ):
+        yield Fault(
+            ("watch", "locations"), f"{shown(path)} is no file inside the workspace", 'such as ".bacon-locations"'
+        )
 
 
 def _check_cache(storage: str, directory: str | None) -> Iterator[Fault]:

@@ -8,32 +8,28 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from buildopt import cargo
-from buildopt.errors import ArgumentError, BuildoptError, MachineRefused
-from buildopt.host import Cancel, Host
-from buildopt.host.files import inside
-from buildopt.pipeline.events import Event, Note, Output, RunFinished, RunStarted, Spawned, StageFinished, StepStarted
+from buildopt.errors import ArgumentError, MachineRefused
+from buildopt.host import Cancel
+from buildopt.pipeline.events import Event, Note
 from buildopt.pipeline.graph import stages_in_order
 from buildopt.pipeline.plan import Selection
-from buildopt.pipeline.recording import Recording
 from buildopt.pipeline.runner import Compiler, Outcome, run_stages
 from buildopt.profile.model import Profile
-from buildopt.record import Record, host_class, new_run_id
+from buildopt.record import Record, new_run_id
+from buildopt.verbs.audience import Audience
 from buildopt.verbs.compiler import compiler_for
 from buildopt.verbs.context import Context
 from buildopt.verbs.run import changed, environment, plan_work, work_of
-from buildopt.watch.cycle import Cycle, CycleResult
-from buildopt.watch.diagnostics import Diagnostic, DiagnosticReader
 from buildopt.watch.engine import Engine, Keys
-from buildopt.watch.events import Idle, Ready, Trouble, WatchEvent
+from buildopt.watch.events import Ready, Trouble, WatchEvent
 from buildopt.watch.graph import Graph, StageRule
-from buildopt.watch.locations import locations
 from buildopt.watch.places import places
+from buildopt.watch.tree import Edit
 from buildopt.watch.watcher import Watcher
 
 __all__ = ["Watched", "usual_seconds", "watch", "watched_stages"]
 
 _QUIET_SECONDS = (0.0, 1.0, 10.0)  # of the first stage, the second, and each further one
-_LOCATIONS = ".buildopt/locations"
 _STEERING = (
     "Cargo.lock", "Cargo.toml", "rust-toolchain", "rust-toolchain.toml", ".cargo/config.toml", ".cargo/config",
     ".cargo/buildopt.toml", ".cargo/buildopt.host.toml",
@@ -64,23 +60,30 @@ def watch(
     work = _Work(context)
     graph = work.graph(context)
     with Record.open(context.host, context.state) as record, Cancel() as stop, context.host.signals(stop):
-        selection = changed(context)
-        audience = _Audience(context, record, work, tell)
-        engine = Engine(
-            context.host,
-            graph,
-            work,
-            passed=_passed(record, graph, selection, once=once),
-            why=selection.why,
-            tell=audience.tell,
-            keep=audience.keep,
-        )
-        work.note = engine.trouble
-        _prepare(context, audience)
-        if once:
-            engine.watch(stop, once=True)
-        else:
-            _with_watcher(context, graph, engine, audience, stop, keys, tick)
+        relay = _Relay()
+        audience = Audience(record, lambda: work.context, relay.trouble, tell)
+        watcher = None if once else _watcher(context, graph, relay, audience)
+        try:
+            # What is edited from here on is seen; so git, which is asked now, can miss nothing that nobody tells of.
+            selection = changed(context)
+            engine = Engine(
+                context.host,
+                graph,
+                work,
+                passed=_passed(record, graph, selection, once=once),
+                why=_why(record, graph, selection),
+                tell=audience.tell,
+                keep=audience.keep,
+            )
+            if watcher is not None:
+                engine.moved = _mover(watcher, audience)
+            work.note = engine.trouble
+            relay.connect(engine)
+            _prepare(context, audience)
+            engine.watch(stop, keys=keys, once=once, tick=tick)
+        finally:
+            if watcher is not None:
+                watcher.stop()
         return Watched(audience.result, stop.reason)
 
 
@@ -96,42 +99,70 @@ def usual_seconds(context: Context, stages: Iterable[str]) -> Mapping[str, float
     return {stage: seconds for stage, seconds in usual.items() if seconds is not None}
 
 
-def _with_watcher(
-    context: Context,
-    graph: Graph,
-    engine: Engine,
-    audience: _Audience,
-    stop: Cancel,
-    keys: Keys | None,
-    tick: Callable[[], None] | None,
-) -> None:
+class _Relay:
+    """Keeps what the watcher tells until there is an engine."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._kept: list[Callable[[Engine], None]] = []
+
+    def edits(self, edits: tuple[Edit, ...]) -> None:
+        self._tell(lambda engine: engine.edits(edits))
+
+    def trouble(self, text: str) -> None:
+        self._tell(lambda engine: engine.trouble(text))
+
+    def connect(self, engine: Engine) -> None:
+        with self._lock:
+            self._engine = engine
+            for each in self._kept:
+                each(engine)
+
+    def _tell(self, what: Callable[[Engine], None]) -> None:
+        with self._lock:
+            if self._engine is None:
+                self._kept.append(what)
+            else:
+                what(self._engine)
+
+
+def _watcher(context: Context, graph: Graph, relay: _Relay, audience: Audience) -> Watcher:
+    """Return a watcher that has begun; the person is told."""
     watcher = Watcher(
         context.host,
         context.root,
         graph.places,
         poll_seconds=context.loaded.profile.watch.poll,
-        on_edits=engine.edits,
-        on_note=engine.trouble,
+        on_edits=relay.edits,
+        on_note=relay.trouble,
     )
+    watcher.start()
+    audience.tell(_ready(graph, watcher))
+    return watcher
 
-    def ready(graph: Graph) -> None:
-        stages = tuple(stage.name for stage in graph.stages)
-        audience.tell(Ready(len(graph.names), watcher.directories, watcher.files, stages))
 
+def _mover(watcher: Watcher, audience: Audience) -> Callable[[Graph], None]:
     def moved(graph: Graph) -> None:
         watcher.move_to(graph.places)
-        ready(graph)
+        audience.tell(_ready(graph, watcher))
 
-    engine.moved = moved
-    watcher.start()
-    try:
-        ready(graph)
-        engine.watch(stop, keys=keys, tick=tick)
-    finally:
-        watcher.stop()
+    return moved
 
 
-def _prepare(context: Context, audience: _Audience) -> None:
+def _ready(graph: Graph, watcher: Watcher) -> Ready:
+    stages = tuple(stage.name for stage in graph.stages)
+    return Ready(len(graph.names), watcher.directories, watcher.files, stages)
+
+
+def _why(record: Record, graph: Graph, selection: Selection) -> str:
+    """Return why the stages of the start run."""
+    if selection.packages or record.has_passed(graph.stages[0].name):
+        return selection.why
+    return f"{selection.why}; never passed before: all packages"
+
+
+def _prepare(context: Context, audience: Audience) -> None:
     try:
         context.prepare_state()
     except MachineRefused as error:  # a watch is not failed by what would only be recorded of it
@@ -273,100 +304,3 @@ def _drift(context: Context) -> str | None:
         if edits
         else None
     )
-
-
-class _Audience:
-    """Who is told: the person, the record, the file of locations, the desktop."""
-
-    def __init__(self, context: Context, record: Record, work: _Work, tell: Callable[[WatchEvent], None]) -> None:
-        self._host: Host = context.host
-        self._work = work
-        self._record = record
-        self._tell = tell
-        self._stage_events: list[Event] = []
-        self._reader = DiagnosticReader()
-        self._found: list[Diagnostic] = []
-        self._locations: str | None = None
-        self._was_failing = False
-        self._host_class = host_class(context.host)
-        self.result: Literal["success", "failure", "timeout"] = "success"
-
-    def tell(self, event: WatchEvent) -> None:
-        """Pass on one event."""
-        self._tell(event)
-        match event:
-            case Output():
-                self._found += self._reader.feed(event.content, event.stream)
-            case RunStarted():
-                self._stage_events, self._found, self._reader = [event], [], DiagnosticReader()
-            case StepStarted():
-                self._stage_events.append(event)
-                self._found += self._reader.flush()
-            case RunFinished():
-                self._found += self._reader.flush()
-                self._run_finished(event)
-            case StageFinished():
-                self._stage_events.append(event)
-                if event.result in ("success", "failure", "timeout"):
-                    self.result = event.result
-            case Idle():
-                self._idle(event)
-            case Spawned() | Trouble():
-                pass
-            case _:
-                self._stage_events.append(event)  # type: ignore[arg-type] # what is left is the pipeline's, or nobody's
-
-    def keep(self, cycle: Cycle, result: CycleResult, cancelled_by: str | None, cancel_seconds: float | None) -> None:
-        """Record a cycle that an edit began."""
-        if cycle.by_edit:
-            total = len(self._work.context.workspace.members)
-            row = cycle.row(
-                result,
-                total_packages=total,
-                host_class=self._host_class,
-                cancelled_by=cancelled_by,
-                cancel_seconds=cancel_seconds,
-            )
-            self._record.add_cycle(row)
-
-    def _run_finished(self, event: RunFinished) -> None:
-        """Record the stage, unless it was ended early: what it cost then says nothing."""
-        if event.result == "cancelled":
-            return
-        context = self._work.context
-        recording = Recording(self._record, context.toolchain, context.loaded.fingerprint, context.host)
-        for each in (*self._stage_events, event):
-            recording.consume(each)
-        self._record.prune(context.loaded.profile.record.keep_runs)
-        self._write_locations(context)
-
-    def _write_locations(self, context: Context) -> None:
-        text = locations(self._found, context.root)
-        if text == self._locations:
-            return
-        try:
-            path = inside(context.root, context.loaded.profile.watch.locations or _LOCATIONS)
-            context.host.files.make_directory(path.parent)
-            context.host.files.write(path, text.encode(errors="replace"), flush=False)
-            self._locations = text
-        except BuildoptError as error:
-            self._tell(Trouble(f"the file of locations is not written: {error.message}"))
-
-    def _idle(self, event: Idle) -> None:
-        failing = event.result == "failure"
-        wanted = self._work.context.loaded.profile.watch.notify
-        if failing != self._was_failing and ("failure" if failing else "recovery") in wanted:
-            self._notify(f"{event.stage or 'the workspace'} fails" if failing else "all stages pass again")
-        self._was_failing = failing
-        if failing and event.stage is None:
-            self.result = "failure"
-
-    def _notify(self, text: str) -> None:
-        from buildopt.host.desktop import notify  # noqa: PLC0415 - only where the profile asks for it
-
-        def tell_the_desktop() -> None:
-            problem = notify(self._host, f"buildopt: {self._work.context.root.name}", text)
-            if problem:
-                self._work.note(problem)
-
-        threading.Thread(target=tell_the_desktop, daemon=True).start()

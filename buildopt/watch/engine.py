@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from buildopt.cargo.affected import Reached
 from buildopt.errors import BuildoptError
 from buildopt.host import Cancel, Host
 from buildopt.pipeline.runner import Outcome
@@ -28,6 +29,7 @@ _SETTLE_SECONDS = 0.1  # an edit that comes so soon after a stage may have been 
 _MANY_EDITS = 50  # a branch switch or a rebase: the first stage waits until it is over
 _MANY_QUIET_SECONDS = 0.15
 _TICK_SECONDS = 0.25
+_RESTLESS = "{}: edited ten times in a row while a stage ran; if it is the build that writes it, let it affect nothing: [affected.paths]"
 
 
 class Keys(Protocol):
@@ -38,15 +40,6 @@ class Keys(Protocol):
 
     def read(self) -> list[str]:
         """Return what was asked for by keys: `rerun`, `next`, `pause`, `full` or `quit`."""
-
-
-class _Ended(NamedTuple):
-    """The stage that ended last."""
-
-    at: float
-    job: Job
-    meanwhile: set[str]
-    """What changed while it ran; grows for as long as an edit may have come before its end, unseen."""
 
 
 class Engine:
@@ -72,14 +65,16 @@ class Engine:
         """Is told of a new graph."""
         self._start_why: str | None = why
         self._inbox: Inbox[Item] = Inbox()
-        self._ledger = Ledger(graph.names, graph.reach)
+        self._before: dict[str, Reached] = {}
+        """By path of an edited manifest, what it affected in the graphs before this one."""
+        self._ledger = Ledger(graph.names, self._reach)
         for stage, packages in passed.items():
             whole = any(rule.name == stage and rule.whole for rule in graph.stages)
             self._ledger.passed(stage, self._ledger.contents(None if whole else packages))
         self._restless = Restless()
-        self._ended: _Ended | None = None
-        self._meanwhile: set[str] = set()
-        """What changed during the running stage without ending it."""
+        self._ended_at = 0.0
+        self._locked = False
+        """Whether the lock file has changed during the running stage: Cargo writes it after a change of manifest."""
         self._edited: set[str] = set()
         """What was edited since everything had passed."""
         self._cycle = Cycle(host.monotonic(), host.now(), by_edit=False)
@@ -153,44 +148,26 @@ class Engine:
 
     def _take_edits(self, edits: Sequence[Edit]) -> None:
         now = self._host.monotonic()
-        edits = self._by_persons(edits, now)
         affected = self._ledger.take(edits)
         paths = {edit.path for edit in edits}
         steering = not paths.isdisjoint(self._graph.steering)
         self._unread = self._unread or steering
+        for path in paths & self._graph.steering:
+            self._before[path] = self._reach(path)
         if not affected and not steering:
             return
         if now - self._last_pass[2] < _SETTLE_SECONDS:
             self._ledger.retract(*self._last_pass[:2])
-        if self._job is None or self._job.stage is None:
-            pass
-        elif paths == {"Cargo.lock"} or self._restless.lets_finish():
-            self._meanwhile |= paths  # Cargo itself writes the lock file when a manifest has changed
+        at_work = self._job is not None and self._job.stage is not None
+        if at_work and paths == {"Cargo.lock"}:
+            self._locked = True
             return
-        else:
-            self._restless.cancelled()
+        if self._restless.edited(paths, at_work=at_work or now - self._ended_at < _SETTLE_SECONDS):
+            self._tell(Trouble(_RESTLESS.format(", ".join(sorted(paths)))))
+        if at_work:
             self._ask_to_end("edit")
         self._quiet_from, self._many = now, len(edits) > _MANY_EDITS
         self._begin_cycle(paths, affected)
-
-    def _by_persons(self, edits: Sequence[Edit], now: float) -> Sequence[Edit]:
-        """Return the edits that a build has not made: a file that it is known to write counts only when nothing has just run."""
-        if self._job is None or self._job.stage is None:
-            ended = self._ended
-            if ended is None or now - ended.at >= _SETTLE_SECONDS:
-                self._judge_ended()
-                self._restless.touched_at_rest(edit.path for edit in edits)
-                return edits
-            ended.meanwhile.update(edit.path for edit in edits)
-            self._judge_ended()
-        return [edit for edit in edits if not self._restless.starts_nothing(edit.path)]
-
-    def _judge_ended(self) -> None:
-        """Count what changed during the stage that ended last, with what was seen only after its end."""
-        ended, self._ended = self._ended, None
-        if ended is not None and (muted := self._restless.finished(ended.meanwhile)):
-            text = "changed during three stages in a row, so the build seems to write it; it starts nothing now"
-            self._tell(Trouble(f"{', '.join(muted)}: {text}"))
 
     def _begin_cycle(self, paths: set[str], affected: frozenset[str]) -> None:
         running = self._job is not None and self._job.stage is not None and self._job.cycle is self._cycle
@@ -242,11 +219,10 @@ class Engine:
 
     def _due(self, stage: StageRule) -> float:
         quiet = 0.0 if self._hurry else stage.quiet_seconds
-        return self._quiet_from + max(quiet, _MANY_QUIET_SECONDS if self._many else 0.0)
+        return self._quiet_from + max(quiet, _MANY_QUIET_SECONDS if self._many else 0.0, self._restless.quiet_seconds)
 
     def _start(self, stage: StageRule | None, packages: tuple[str, ...]) -> None:
         if stage is not None:
-            self._judge_ended()
             self._cycle.ran.append(stage.name)
             self._built, self._hurry = True, False
         self._job = start(
@@ -315,9 +291,8 @@ class Engine:
             self._tell(Cancelled(stage.name, cause, now - job.started))
             self._keep(job.cycle, "cancelled", cause, now - asked)
             return
-        meanwhile, self._meanwhile = self._meanwhile, set()
-        self._ended = _Ended(now, job, set(meanwhile))
-        again = bool(meanwhile)
+        self._ended_at = now
+        again, self._locked = self._locked, False
         if outcome.result in ("success", "skipped"):
             if not again:
                 self._ledger.passed(stage.name, job.contents)
@@ -326,7 +301,7 @@ class Engine:
         elif not again:
             self._failed = (stage.name, job.contents)
         if again:
-            self._begin_cycle(meanwhile, frozenset(job.packages))
+            self._begin_cycle({"Cargo.lock"}, frozenset(job.packages))
 
     def _end(self, cause: str) -> None:
         """End what runs and wait for it: nothing is left when this returns."""
@@ -346,8 +321,17 @@ class Engine:
 
     def _use(self, graph: Graph) -> None:
         self._graph = graph
-        self._ledger.use(graph.names, graph.reach)
+        self._ledger.use(graph.names, self._reach)
         self.moved(graph)
+
+    def _reach(self, path: str) -> Reached:
+        """Return what a file affects: a manifest also what it affected as it was before."""
+        found, before = self._graph.reach(path), self._before.get(path)
+        return (
+            found
+            if before is None
+            else Reached(found.packages | before.packages, found.everything or before.everything)
+        )
 
     def _take_looked(self, looked: Looked) -> None:
         self._looking = False

@@ -1,7 +1,7 @@
-"""Files that change faster than a stage takes. Pure.
+"""Files that change as fast as stages start. Pure.
 
-An editor that saves with every key must not keep the stages from ever ending; a build that writes into its own sources must not
-start itself again and again.
+An editor that saves with every key, or a build that writes another text into its own sources each time, would start and end
+stages without a pause. What is stale is ended all the same; only the next start waits a little.
 """
 
 from __future__ import annotations
@@ -10,46 +10,25 @@ from collections.abc import Iterable
 
 __all__ = ["Restless"]
 
-_CANCELS = 5
-_TIMES = 3
+_TIMES = 10
+_QUIET_SECONDS = 0.5
 
 
 class Restless:
-    """Counts how often edits came while a stage ran."""
+    """Counts how often in a row the same files were edited while a stage ran, or had just ended."""
 
     def __init__(self) -> None:
-        self._cancels = 0
-        self._same: frozenset[str] = frozenset()
+        self._paths: frozenset[str] = frozenset()
         self._times = 0
-        self._muted: set[str] = set()
 
-    def cancelled(self) -> None:
-        """Note that an edit ended a stage."""
-        self._cancels += 1
+    def edited(self, paths: Iterable[str], *, at_work: bool) -> bool:
+        """Note an edit; return whether this is the time to say that it goes on and on."""
+        paths = frozenset(paths)
+        self._times = (self._times + 1 if paths == self._paths else 1) if at_work else 0
+        self._paths = paths
+        return self._times == _TIMES
 
-    def lets_finish(self) -> bool:
-        """Return whether the running stage goes on in spite of an edit: too many were ended before, one after the other."""
-        return self._cancels >= _CANCELS
-
-    def finished(self, meanwhile: Iterable[str]) -> tuple[str, ...]:
-        """Note the end of a stage and what changed while it ran; return the paths that from now on start nothing.
-
-        These are files that changed during three stages in a row: the build writes them.
-        """
-        self._cancels = 0
-        paths = frozenset(meanwhile) - self._muted
-        self._times = self._times + 1 if paths and paths == self._same else min(len(paths), 1)
-        self._same = paths
-        if self._times < _TIMES:
-            return ()
-        self._muted |= paths
-        return tuple(sorted(paths))
-
-    def starts_nothing(self, path: str) -> bool:
-        """Return whether `path` is a file that the build writes."""
-        return path in self._muted
-
-    def touched_at_rest(self, paths: Iterable[str]) -> None:
-        """Note edits that came while nothing ran: these are a person's."""
-        self._muted.difference_update(paths)
-        self._times = 0
+    @property
+    def quiet_seconds(self) -> float:
+        """Return how long no edit may have come before the next stage starts."""
+        return _QUIET_SECONDS if self._times >= _TIMES else 0.0

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildopt.cargo.affected import Affected, affected, glob_pattern
+from buildopt.cargo.affected import Affected, affected
 from buildopt.cargo.changes import Changes
 from buildopt.cargo.messages import parse_messages
 from buildopt.cargo.metadata import query_workspace
 from buildopt.cargo.model import DependencyKind, Package, Target, Workspace
+from buildopt.cargo.path_rules import glob_pattern
 from buildopt.errors import ProfileError
 from buildopt.host import Command, Host
 

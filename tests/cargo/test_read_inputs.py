@@ -211,3 +211,9 @@ def test_thousands_of_dep_info_files_take_well_under_a_second(tmp_path, tree):
     started = time.process_time()
     assert names(Host(), workspace) == {"x.txt": {"a"}}
     assert time.process_time() - started < 0.5
+
+
+def test_a_build_script_that_names_nothing_reads_its_whole_package(built):
+    assert built({"core/build.rs": "fn main() {}\n", "core/notes.txt": ""}) == {"core": {"core"}}
+    named = 'fn main() { println!("cargo:rerun-if-changed=notes.txt"); }\n'
+    assert built({"core/build.rs": named}) == {"core/notes.txt": {"core"}}

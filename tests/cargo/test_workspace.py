@@ -349,6 +349,40 @@ def test_graph_is_the_one_that_cargo_resolves_with_all_features(tmp_path_factory
         assert {(source, to, kinds) for source, found in workspace.edges.items() for to, kinds in found} == expected
 
 
+def test_a_member_in_place_of_a_published_package_that_others_use(tmp_path, tree):
+    """Also where only a feature would turn it on: the lock file knows."""
+    shop = {"base": "", "user": '[dependencies]\nbase = "0.1"\n', "far": '[dependencies]\nuser = "0.1"\n'}
+    published = {f"../shop/{name}/Cargo.toml": manifest(name, text) for name, text in shop.items()}
+    published |= {f"../shop/{name}/src/lib.rs": "" for name in shop}
+    published |= {
+        f"../shop/{name}/.cargo-checksum.json": json.dumps({"files": {}, "package": "0" * 64}) for name in shop
+    }
+    root = tree(
+        (tmp_path / "ws").resolve(),
+        {
+            **published,
+            ".cargo/config.toml": '[source.crates-io]\nreplace-with = "shop"\n[source.shop]\ndirectory = "../shop"\n',
+            "Cargo.toml": '[workspace]\nmembers = ["base", "a", "b", "c"]\nresolver = "2"\n'
+            '[patch.crates-io]\nbase = { path = "base" }\n',
+            **{f"{name}/src/lib.rs": "" for name in ("base", "a", "b", "c")},
+            "base/Cargo.toml": manifest("base"),
+            "a/Cargo.toml": manifest("a", '[dependencies]\nfar = "0.1"\n[dev-dependencies]\nuser = "0.1"\n'),
+            "b/Cargo.toml": manifest(
+                "b", '[build-dependencies]\nmy = { package = "user", version = "0.1", optional = true }\n'
+            ),
+            "c/Cargo.toml": manifest("c", '[dependencies]\nbase = { version = "0.1", optional = true }\n'),
+        },
+    )
+    lock(root)
+    found = edges(load_workspace(Host(), root, tmp_path / "state"))
+    assert found == {
+        "a": {"base": ("dev", "normal")},
+        "b": {"base": ("build",)},
+        "c": {"base": ("normal",)},
+        "base": {},
+    }
+
+
 # --- what is kept ---
 
 

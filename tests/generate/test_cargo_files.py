@@ -69,7 +69,10 @@ def test_an_empty_profile_generates_no_cargo_file() -> None:
 
 
 def test_the_file_of_locations_is_ignored_where_it_is_not_in_the_state_folder() -> None:
-    for path, lines in ((".bacon-locations", b"/.buildopt/\n/.bacon-locations\n"), (".buildopt/here", b"/.buildopt/\n")):
+    for path, lines in (
+        (".bacon-locations", b"/.buildopt/\n/.bacon-locations\n"),
+        (".buildopt/here", b"/.buildopt/\n"),
+    ):
         assert made(Profile(version=1, watch=Watch(locations=path)), APP).files[".gitignore"] == lines
 
 

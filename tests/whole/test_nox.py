@@ -62,7 +62,7 @@ def sessions(cwd: Path, *words: str) -> dict[str, str]:
 def test_there_is_one_session_for_each_stage_and_verb(ws: Path):
     found = sessions(ws, "-m", "nox")
     assert set(found) == {
-        "dev-quick", "dev-test", "quick-check", "core", "sync", "drift", "rollback", "report", "doctor",
+        "dev-quick", "dev-test", "dev-watch", "quick-check", "core", "sync", "drift", "rollback", "report", "doctor",
     }  # fmt: skip
     assert found["quick-check"] == "check for all packages (budget 1m)"
     assert "lower" in found["dev-test"]
