@@ -28,8 +28,11 @@ __all__ = ["Engine", "Keys"]
 _SETTLE_SECONDS = 0.1  # an edit that comes so soon after a stage may have been there before its end, unseen
 _MANY_EDITS = 50  # a branch switch or a rebase: the first stage waits until it is over
 _MANY_QUIET_SECONDS = 0.15
-_TICK_SECONDS = 0.25
-_RESTLESS = "{}: edited ten times in a row while a stage ran; if it is the build that writes it, let it affect nothing: [affected.paths]"
+_TICK_SECONDS = 0.1
+_RESTLESS = (
+    "{}: edited ten times in a row, each time as soon as a stage ran; "
+    "if it is the build that writes it, let it affect nothing: [affected.paths]"
+)
 
 
 class Keys(Protocol):
@@ -162,7 +165,7 @@ class Engine:
         if at_work and paths == {"Cargo.lock"}:
             self._locked = True
             return
-        if self._restless.edited(paths, at_work=at_work or now - self._ended_at < _SETTLE_SECONDS):
+        if self._restless.edited(paths, now, at_work=at_work or now - self._ended_at < _SETTLE_SECONDS):
             self._tell(Trouble(_RESTLESS.format(", ".join(sorted(paths)))))
         if at_work:
             self._ask_to_end("edit")

@@ -12,20 +12,24 @@ __all__ = ["Restless"]
 
 _TIMES = 10
 _QUIET_SECONDS = 0.5
+_FAST_SECONDS = 0.35  # between two edits: less is no person
 
 
 class Restless:
-    """Counts how often in a row the same files were edited while a stage ran, or had just ended."""
+    """Counts how often in a row, and fast, the same files were edited while a stage ran, or had just ended."""
 
     def __init__(self) -> None:
         self._paths: frozenset[str] = frozenset()
         self._times = 0
+        self._last = 0.0
 
-    def edited(self, paths: Iterable[str], *, at_work: bool) -> bool:
-        """Note an edit; return whether this is the time to say that it goes on and on."""
+    def edited(self, paths: Iterable[str], now: float, *, at_work: bool) -> bool:
+        """Note an edit at `now` (seconds); return whether this is the time to say that it goes on and on."""
         paths = frozenset(paths)
-        self._times = (self._times + 1 if paths == self._paths else 1) if at_work else 0
-        self._paths = paths
+        pause = _FAST_SECONDS + self.quiet_seconds
+        same = paths == self._paths and now - self._last < pause
+        self._times = (self._times + 1 if same else 1) if at_work else 0
+        self._paths, self._last = paths, now
         return self._times == _TIMES
 
     @property
