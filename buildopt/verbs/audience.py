@@ -41,6 +41,8 @@ class Audience:
         self._found: list[Diagnostic] = []
         self._locations: str | None = None
         self._was_failing = False
+        self._said: set[str] = set()
+        """Why the desktop could not be told; once is enough."""
         self._host_class = host_class(context().host)
         self.result: Literal["success", "failure", "timeout"] = "success"
 
@@ -119,7 +121,8 @@ class Audience:
 
         def tell_the_desktop() -> None:
             problem = notify(self._context().host, f"buildopt: {self._context().root.name}", text)
-            if problem:
+            if problem and problem not in self._said:
+                self._said.add(problem)
                 self._note(problem)
 
         threading.Thread(target=tell_the_desktop, daemon=True).start()

@@ -157,9 +157,8 @@ def _ready(graph: Graph, watcher: Watcher) -> Ready:
 
 def _why(record: Record, graph: Graph, selection: Selection) -> str:
     """Return why the stages of the start run."""
-    if selection.packages or record.has_passed(graph.stages[0].name):
-        return selection.why
-    return f"{selection.why}; never passed before: all packages"
+    new = next((stage.name for stage in graph.stages if not record.has_passed(stage.name)), None)
+    return selection.why if new is None else f"{selection.why}; {new} never passed before: all packages"
 
 
 def _prepare(context: Context, audience: Audience) -> None:

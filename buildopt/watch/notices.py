@@ -7,6 +7,7 @@ for it), directories made a moment ago are not watched yet. Who listens has to c
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ class Notices:
         # watchfiles costs 60 ms, most of it for an event loop that nobody here needs.
         from watchfiles import watch  # noqa: PLC0415 - see above
 
+        logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it logs each change, and nox shows what is logged
         self._told: Generator[set[Any], None, None] = watch(
             *directories,
             watch_filter=None,
