@@ -64,6 +64,9 @@ def test_the_whole_round(real: tuple[str, Path]):
     as_published = metadata(root)
 
     call(root, "buildopt", "init")
+    if name == "ripgrep":  # its own tests share directories, and pass under nextest only now and then
+        profile = root / "buildopt.toml"
+        profile.write_text(f'{profile.read_text()}\n[cargo]\ntest-runner = "cargo"\n')
     call(root, "nox", "-s", "sync")
     assert metadata(root) == as_published
     call(root, "nox", "-s", "drift")
