@@ -166,7 +166,7 @@ class Screen:
         return None
 
     def tick(self) -> None:
-        """Draw what time has changed; to be called about four times a second while a stage runs."""
+        """Draw what time has changed; to be called some ten times a second while a stage runs."""
         with self._lock:
             if self.live and not self._all:
                 self._stale = self._stale or self._board.running or size() != self._size

@@ -9,14 +9,14 @@ Not seen are files that git ignores or was told to overlook (`assume-unchanged`,
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from buildopt.errors import MachineRefused, ToolMissing
 from buildopt.host import Command, Finished, Host
 
-__all__ = ["Changes", "changes"]
+__all__ = ["GIT_ENVIRONMENT", "Changes", "changes"]
 
 _DEFAULT_BASES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 _REFS = {
@@ -28,7 +28,7 @@ _REFS = {
 }
 _TIMEOUT_SECONDS = 60.0
 # A git hook points these at the repository that it runs for, relative to a directory that is not ours.
-_ENVIRONMENT: dict[str, str | None] = {
+GIT_ENVIRONMENT: Mapping[str, str | None] = {
     **dict.fromkeys(
         ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS",
          "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS")
@@ -188,7 +188,7 @@ def _relative(path: str, prefix: str) -> str:
 
 
 def _git(host: Host, root: Path, arguments: Sequence[str], index: Path | None = None) -> Finished:
-    environment = _ENVIRONMENT if index is None else {**_ENVIRONMENT, "GIT_INDEX_FILE": str(index)}
+    environment = GIT_ENVIRONMENT if index is None else {**GIT_ENVIRONMENT, "GIT_INDEX_FILE": str(index)}
     command = Command(("git", "--no-optional-locks", *arguments), root, environment, _TIMEOUT_SECONDS)
     result = host.run(command)
     if result.timed_out:

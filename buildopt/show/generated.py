@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 
 from buildopt.host import Host
 from buildopt.show.common import open_context
@@ -13,9 +14,10 @@ __all__ = ["show_generated"]
 def show_generated(host: Host, arguments: argparse.Namespace, via_nox: bool) -> int:
     """Do what `arguments` asks for, show it, and return the exit code."""
     context = open_context(host, arguments)
-    if arguments.verb != "rollback":
-        with context.cargo_ahead():
-            _ = context.loaded
-    from buildopt.show.plans import show_plan  # noqa: PLC0415 - as above
+    asking = nullcontext() if arguments.verb == "rollback" else context.cargo_ahead()
+    with asking:
+        from buildopt.show.plans import show_plan  # noqa: PLC0415 - loaded while Cargo answers
 
+        if arguments.verb != "rollback":
+            _ = context.loaded
     return show_plan(context, arguments, "nox -s" if via_nox else "buildopt")

@@ -289,13 +289,13 @@ class Engine:
 
     def _stage_done(self, job: Job, stage: StageRule, outcome: Outcome, ending: tuple[str, float] | None) -> None:
         now = self._host.monotonic()
+        again, self._locked = self._locked, False
         if outcome.result == "cancelled":
             cause, asked = ending or ("unknown", now)
             self._tell(Cancelled(stage.name, cause, now - job.started))
             self._keep(job.cycle, "cancelled", cause, now - asked)
             return
         self._ended_at = now
-        again, self._locked = self._locked, False
         if outcome.result in ("success", "skipped"):
             if not again:
                 self._ledger.passed(stage.name, job.contents)

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from buildopt.cargo.model import Package, Workspace
-from buildopt.errors import BuildoptError, ToolMissing
-from buildopt.host import Command, Host
 
-__all__ = ["Ignored", "Places", "Wanted", "is_temporary", "parents", "places", "within"]
+__all__ = ["Places", "Wanted", "is_temporary", "parents", "places", "within"]
 
 _SOURCES = ("src", "tests", "benches", "examples")
 _AT_ROOT = (
@@ -21,20 +19,6 @@ _AT_ROOT = (
 )  # fmt: skip
 _IN_PACKAGES = ("Cargo.toml", "build.rs", "clippy.toml", ".clippy.toml", "rustfmt.toml", ".rustfmt.toml")
 _NEVER_NAMES = (".buildopt", ".git", ".hg", ".jj", ".svn", "node_modules", "__pycache__")
-
-_ASK_AT_MOST = 200
-_TIMEOUT_SECONDS = 5.0
-_GIT = ("git", "--no-optional-locks", "--literal-pathspecs")
-_LIST_IGNORED = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z", "--")
-# A git hook points these at the repository that it runs for, relative to a directory that is not ours.
-_ENVIRONMENT: dict[str, str | None] = {
-    **dict.fromkeys(
-        ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS",
-         "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS")
-    ),
-    "LC_ALL": "C",
-    "GIT_TERMINAL_PROMPT": "0",
-}  # fmt: skip
 
 # Names that editors give to what is not the file yet, or no longer.
 _TEMPORARY = re.compile(
@@ -132,59 +116,6 @@ class Wanted:
         """Return whether `path` is one of the single files."""
         parent, name = os.path.split(path)
         return name in self.single.get(parent, ())
-
-
-class Ignored:
-    """What git ignores, as far as it was asked. Without git, or outside of a repository, that is nothing."""
-
-    def __init__(self, host: Host, root: str, wanted: Wanted) -> None:
-        self._host = host
-        outside = {os.path.dirname(path) for path in wanted.trees if not within(path, root)}
-        self._tops = (root, *sorted(top for top in outside if not within(root, top)))
-        self._mute: set[str] = set()
-        self._asked: set[str] = set()
-        self.paths: set[str] = set()
-
-    def learn(self) -> None:
-        """Ask for all that is ignored."""
-        found: set[str] = set()
-        for top in self._tops:
-            found.update(self._list(top, ()))
-        self._asked.clear()
-        self.paths = found
-
-    def ask(self, paths: Iterable[str]) -> bool:
-        """Ask for paths that were never asked for; return whether git ignores any of them."""
-        new = [path for path in paths if path not in self._asked]
-        if not new:
-            return False
-        before = len(self.paths)
-        if len(new) > _ASK_AT_MOST:
-            self.learn()
-        else:
-            for top in self._tops:
-                here = [path for path in new if within(path, top)]
-                self.paths.update(self._list(top, here) if here else ())
-        self._asked.update(new)
-        return len(self.paths) != before
-
-    def _list(self, top: str, paths: Iterable[str]) -> Iterator[str]:
-        if top in self._mute:
-            return
-        try:
-            command = Command((*_GIT, *_LIST_IGNORED, *paths), Path(top), _ENVIRONMENT, _TIMEOUT_SECONDS)
-            result = self._host.run(command)
-        except ToolMissing:
-            self._mute.update(self._tops)
-            return
-        except BuildoptError:
-            return
-        if result.returncode != 0:
-            self._mute.add(top)
-            return
-        for name in os.fsdecode(result.stdout).split("\0"):
-            if name and name != "./":  # `./`: the whole directory, which somebody works in all the same
-                yield os.path.normpath(os.path.join(top, name))
 
 
 def parents(path: str) -> Iterator[str]:

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from buildopt.errors import BuildoptError
 from buildopt.host import Host
 from buildopt.host.files import digest
-from buildopt.watch.places import Ignored, Places, Wanted, is_temporary, parents, within
+from buildopt.watch.ignored import Ignored
+from buildopt.watch.places import Places, Wanted, is_temporary, parents, within
 
 __all__ = ["Edit", "Tree"]
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from buildopt.cargo.model import Package, Target, Workspace
 from buildopt.host import Host
 from buildopt.testing import ScriptedHost, finished
-from buildopt.watch.places import Ignored, Places, Wanted, is_temporary, places, within
+from buildopt.watch.ignored import Ignored
+from buildopt.watch.places import Places, Wanted, is_temporary, places, within
 
 ROOT = Path("/w/ws")
 PROFILE = ROOT / "buildopt.toml"

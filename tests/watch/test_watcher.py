@@ -459,9 +459,9 @@ def test_two_at_once_may_be_too_many_and_one_is_enough(start: Start, root: Path,
     assert heard.notes == []
 
 
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs the user namespaces of Linux")
-def test_a_real_limit_of_watches_is_recognised(tmp_path: Path) -> None:
+def test_a_real_limit_of_watches_is_recognised(tmp_path: Path, need, unable) -> None:
     """In a user namespace of its own, where the limit may be lowered without touching anybody else's."""
+    need("unshare")
     for number in range(40):
         (tmp_path / str(number)).mkdir()
     script = (
@@ -472,7 +472,7 @@ def test_a_real_limit_of_watches_is_recognised(tmp_path: Path) -> None:
     command = ["unshare", "--user", "--map-root-user", "sh", "-c", limit, sys.executable, script]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.skip(f"no user namespace to be had here: {done.stderr.strip()[-200:]}")
+        unable(f"no user namespace to be had here: {done.stderr.strip()[-200:]}")
     assert "fs.inotify.max_user_watches" in done.stdout
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-import pytest
 from watching import Watch
 
 
@@ -150,7 +149,6 @@ def test_a_full_disk_is_said_and_the_watch_goes_on(watched: Path, tmp_path: Path
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
 def test_what_is_no_file_does_not_hold_the_watch(watched: Path, watching: Watch):
     os.mkfifo(watched / "tool/src/pipe.rs")
     (watched / "tool/src/socket").symlink_to("/dev/zero")
