@@ -44,8 +44,8 @@ def start(argv: Sequence[str], root: Path, *, group: bool = True) -> subprocess.
     )
 
 
-def compilers(root: Path) -> list[int]:
-    """Return the processes that work in `root` for cargo, zombies left out."""
+def compilers(root: Path) -> list[str]:
+    """Return the names of the processes that work in `root` for cargo, zombies left out."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -53,7 +53,7 @@ def compilers(root: Path) -> list[int]:
                 name = (entry / "comm").read_text().strip()
                 state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
                 if name in {"rustc", "cargo", "cargo-clippy", "clippy-driver"} and state not in "ZX":
-                    found.append(int(entry.name))
+                    found.append(name)
         except OSError:
             continue
     return found
@@ -61,7 +61,7 @@ def compilers(root: Path) -> list[int]:
 
 def wait_for_rustc(root: Path, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 60
-    while not any((Path(f"/proc/{pid}/comm").read_text().strip()) == "rustc" for pid in compilers(root)):
+    while "rustc" not in compilers(root):
         assert process.poll() is None, process.stdout.read().decode()
         assert time.monotonic() < deadline
         time.sleep(0.02)
