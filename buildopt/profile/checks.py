@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from buildopt.errors import Problem
+from buildopt.profile.ci_checks import check_ci, check_docker
+from buildopt.profile.fault import Fault
 from buildopt.profile.model import CargoProfile, Profile, Stage, TestGroup, Watch
 from buildopt.profile.storage import storage_problem
 from buildopt.profile.wording import did_you_mean, dotted, shown, unsafe_characters
 
-__all__ = ["BUILT_IN_PROFILES", "Fault", "check_profile", "check_text"]
+__all__ = ["BUILT_IN_PROFILES", "check_profile", "check_text"]
 
 BUILT_IN_PROFILES = ("dev", "release", "test", "bench")
 _LONGEST_TEXT = 4096
@@ -40,16 +42,6 @@ _RESERVED_STAGES = frozenset({
 })  # fmt: skip
 
 
-class Fault(NamedTuple):
-    """One thing that is wrong: its key, what is wrong, what to do."""
-
-    path: tuple[str, ...]
-    message: str
-    hint: str | None = None
-    absent: bool = False
-    """Whether something is not there, which a file that could not be read may have."""
-
-
 def check_profile(profile: Profile) -> Iterator[Fault]:
     """Yield everything in the merged profile that its types cannot say, one by one: a suggestion costs time."""
     yield from _check_cargo_profiles(profile.cargo.profile if profile.cargo else {})
@@ -64,6 +56,12 @@ def check_profile(profile: Profile) -> Iterator[Fault]:
         yield Fault(("cargo", "jobs"), "0 is no number of jobs", "leave the key out for one job a processor")
     if profile.cache:
         yield from _check_cache(profile.cache.storage, profile.cache.directory)
+    if profile.ci:
+        yield from check_ci(profile.ci, profile.stages, profile.tests)
+    if profile.docker:
+        yield from check_docker(profile.docker)
+        yield from _check_features(("docker",), profile.docker.features)
+        yield from _check_profile_name(("docker",), profile.docker.cargo_profile)
 
 
 def check_text(value: Any, file: str, path: tuple[str | int, ...] = ()) -> Iterator[Problem]:

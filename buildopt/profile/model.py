@@ -11,8 +11,9 @@ from dataclasses import MISSING, Field, dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, dataclass_transform
 
 __all__ = [
-    "Affected", "Budgets", "Cache", "Cargo", "CargoProfile", "Condition", "Duration", "Ide", "Incremental", "Linker",
-    "Override", "Profile", "Record", "Requires", "Size", "Specifier", "Stage", "Step", "TestGroup", "Watch", "Within", "Without",
+    "Affected", "Budgets", "Cache", "Cargo", "CargoProfile", "Ci", "Condition", "Docker", "Duration", "GitHub", "GitLab", "Ide",
+    "Incremental", "Linker", "Override", "Profile", "Record", "Requires", "Size", "Specifier", "Stage", "Step", "TestGroup",
+    "Timeout", "Watch", "Within", "Without",
 ]  # fmt: skip
 
 
@@ -36,6 +37,7 @@ class Without(NamedTuple):
 Duration = Annotated[float, "duration"]
 Size = Annotated[int, "size"]
 Specifier = Annotated[str, "specifier"]
+Timeout = Duration | Literal["auto"]
 Step = Literal["fmt", "check", "clippy", "build", "test", "doc"]
 PackageSettings = Annotated[
     "CargoProfile",
@@ -207,8 +209,9 @@ class Stage(_Table):
     """Cargo profile to build with; Cargo's own choice when absent."""
     all_targets: bool = False
     """Whether check, clippy and build also cover tests, benches and examples."""
-    timeout: Duration | None = None
-    """When the stage is killed, with every process it started."""
+    timeout: Timeout | None = None
+    """When the stage is killed, with every process it started. `auto` is three times the 95th percentile of what the record
+    knows of it on machines of this class, at least one minute and at most an hour."""
     budget: Duration | None = None
     """What the stage should cost in wall time; going over is reported."""
 
@@ -225,10 +228,12 @@ class TestGroup(_Table):
     """Cargo features, as in a stage."""
     cargo_profile: str | None = None
     """Cargo profile to build with; Cargo's own choice when absent."""
-    timeout: Duration | None = None
-    """When the group is killed, with every process it started."""
+    timeout: Timeout | None = None
+    """When the group is killed, with every process it started; `auto` as in a stage."""
     budget: Duration | None = None
     """What the group should cost in wall time."""
+    shards: Annotated[int, Within(1, 64)] = 1
+    """Over how many CI jobs the tests are split, by how long each took before. It needs cargo-nextest."""
 
 
 @_table
@@ -290,6 +295,68 @@ class Watch(_Table):
 
 
 @_table
+class GitHub(_Table):
+    """A workflow for GitHub Actions, in `.github/workflows/buildopt.yml`."""
+
+    runner: str = "ubuntu-24.04"
+    """Image that jobs run on; a name that moves, such as `ubuntu-latest`, is refused: it would change cache keys by itself."""
+    platforms: tuple[str, ...] = ()
+    """More images; each gets a lane that runs the last of the stages for the whole workspace."""
+
+
+@_table
+class GitLab(_Table):
+    """Jobs for GitLab CI, in `.gitlab/buildopt.yml`; your own `.gitlab-ci.yml` includes it by one line."""
+
+    image: str
+    """Container image that jobs run in, with a tag or, better, a digest (`rust:1.95-bookworm@sha256:…`). It has rustup, git, and
+    Python 3.11 or later."""
+    tags: tuple[str, ...] = ()
+    """Tags that a runner must have; any runner when empty."""
+
+
+@_table
+class Ci(_Table):
+    """Lanes of CI: the stages and test groups of this profile as jobs. `[ci.github]` and `[ci.gitlab]` say for which host."""
+
+    github: GitHub | None = None
+    """A workflow for GitHub Actions."""
+    gitlab: GitLab | None = None
+    """Jobs for GitLab CI."""
+    branch: str = "main"
+    """Branch that changes are merged into: what is pushed to it writes the caches, and nothing else does."""
+    stages: tuple[str, ...] = ()
+    """Stages that become jobs; all when empty."""
+    cache: Literal["dependencies", "workspace", "sccache", "none"] = "dependencies"
+    """What is kept between jobs: compiled `dependencies`; all of the target directory, the crates of the `workspace` with it,
+    made valid again by content (`buildopt cache restore`); what `sccache` keeps, in the storage of `[cache]`; or nothing."""
+    cache_limit: Size = 10 * 1024**3
+    """What the host keeps for free. `buildopt ci caches` compares it with what will be stored."""
+    msrv: bool = False
+    """Whether a lane checks with the oldest toolchain that the packages declare (`rust-version`)."""
+    minimal_versions: bool = False
+    """Whether a lane checks with the oldest versions of direct dependencies that the manifests allow."""
+    install: str | None = None
+    """What pip installs in a job; `buildopt` in the versions that `[requires]` allows, when absent."""
+
+
+@_table
+class Docker(_Table):
+    """A `Dockerfile` and a `.dockerignore`: dependencies in a layer of their own, a runtime image without a compiler."""
+
+    image: str
+    """Image to build in, with a digest or at least a tag that does not move: `rust:1.95-slim-bookworm@sha256:…`."""
+    runtime: str
+    """Image to run in, likewise: `debian:bookworm-slim@sha256:…`."""
+    binaries: tuple[str, ...] = ()
+    """Binaries that are copied into the runtime image, the first as its entry point; every one of the workspace when empty."""
+    cargo_profile: str = "release"
+    """Cargo profile to build with."""
+    features: Literal["default", "all", "none"] | tuple[str, ...] = "default"
+    """Cargo features, as in a stage."""
+
+
+@_table
 class Record(_Table):
     """What is kept of past runs."""
 
@@ -348,6 +415,10 @@ class Profile(_Table):
     """What the editor is told."""
     watch: Watch = Watch()
     """What `watch` does after an edit."""
+    ci: Ci | None = None
+    """Lanes of CI."""
+    docker: Docker | None = None
+    """A container image."""
     record: Record = Record()
     """What is kept of past runs."""
     override: tuple[Override, ...] = ()

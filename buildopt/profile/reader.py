@@ -194,6 +194,8 @@ def build(shape: Shape, value: Any, missing: Callable[[tuple[str, ...]], None], 
         return shape.table(**given)
     if shape.kind == "map" and shape.item is not None:
         return {key: build(shape.item, item, missing, (*path, key)) for key, item in value.items()}
+    if shape.kind == "union" and not isinstance(value, list):
+        shape = next(option for option in shape.options if _plain(option, value) is not _WRONG)
     if isinstance(value, list):
         lists = shape if shape.kind == "list" else next(o for o in shape.options if o.kind == "list")
         assert lists.item is not None

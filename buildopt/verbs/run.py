@@ -124,7 +124,8 @@ def execute(
 
 def work_of(name: str, stage: Stage) -> Work:
     """Return what the stage `name` of a profile is to do."""
-    return Work(name, stage.run, stage.features, stage.cargo_profile, stage.all_targets, stage.timeout, stage.budget)
+    timeout = None if stage.timeout == "auto" else stage.timeout
+    return Work(name, stage.run, stage.features, stage.cargo_profile, stage.all_targets, timeout, stage.budget)
 
 
 def _plan_stage(context: Context, record: Record, name: str, stage: Stage, affected: Selection | None) -> PlannedStage:

@@ -39,7 +39,7 @@ def _planned(context: Context, name: str) -> PlannedStage:
         features=group.features,
         cargo_profile=group.cargo_profile,
         all_targets=False,
-        timeout=group.timeout,
+        timeout=None if group.timeout == "auto" else group.timeout,
         budget=group.budget,
         test_filter=group.filter,
     )
