@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 from buildopt.errors import Problem, ProfileError
 from buildopt.profile.checks import check_profile, check_text
-from buildopt.profile.fault import Fault
 from buildopt.profile.documents import Document, Read, Resolved, lay, resolve
+from buildopt.profile.fault import Fault
 from buildopt.profile.layers import Setting, from_call, from_environment
 from buildopt.profile.model import Profile
 from buildopt.profile.reader import Reading, build, read_document

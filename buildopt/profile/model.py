@@ -7,31 +7,16 @@ A field `opt_level` is the key `opt-level`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, dataclass_transform
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from buildopt.profile.table import Table, Within, Without, table
 
 __all__ = [
     "Affected", "Budgets", "Cache", "Cargo", "CargoProfile", "Ci", "Condition", "Docker", "Duration", "GitHub", "GitLab", "Ide",
     "Incremental", "Linker", "Override", "Profile", "Record", "Requires", "Size", "Specifier", "Stage", "Step", "TestGroup",
-    "Timeout", "Watch", "Within", "Without",
+    "Timeout", "Watch",
 ]  # fmt: skip
-
-
-T = TypeVar("T")
-
-
-class Within(NamedTuple):
-    """Marks a whole number that must lie between two bounds, both included."""
-
-    least: int
-    most: int
-
-
-class Without(NamedTuple):
-    """Marks a table that does not take some of the keys of its type, and says why."""
-
-    keys: tuple[str, ...]
-    reason: str
 
 
 Duration = Annotated[float, "duration"]
@@ -52,45 +37,8 @@ PartOfProfile = Annotated[
 ]
 
 
-class _Table:
-    """What dataclasses would write into each class anew, at many times the import time of this module."""
-
-    def __init__(self, **values: Any) -> None:
-        fields: Mapping[str, Field[Any]] = self.__dataclass_fields__  # type: ignore[attr-defined] # set by _table
-        if unknown := values.keys() - fields.keys():
-            raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
-        for name, declared in fields.items():
-            if name in values:
-                value = values[name]
-            elif declared.default_factory is not MISSING:
-                value = declared.default_factory()
-            elif declared.default is not MISSING:
-                value = declared.default
-            else:
-                raise TypeError(f"{type(self).__name__} needs {name}")
-            self.__dict__[name] = value
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} cannot be changed: {name}")
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and vars(self) == vars(other)
-
-    def __hash__(self) -> int:
-        return hash((type(self), *vars(self).values()))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
-
-
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-def _table(cls: type[T]) -> type[T]:
-    """Make `cls` a dataclass whose fields are known, without the methods that `_Table` has for all of them."""
-    return dataclass(init=False, eq=False, repr=False, match_args=False)(cls)
-
-
-@_table
-class Requires(_Table):
+@table
+class Requires(Table):
     """Versions that must be there before anything runs, as packaging specifiers (`">=1.85"`)."""
 
     buildopt: Specifier | None = None
@@ -109,8 +57,8 @@ class Requires(_Table):
     """The Python that runs buildopt."""
 
 
-@_table
-class CargoProfile(_Table):
+@table
+class CargoProfile(Table):
     """One Cargo profile: any key that Cargo's `[profile.*]` takes, under any name."""
 
     inherits: str | None = None
@@ -143,16 +91,16 @@ class CargoProfile(_Table):
     """Settings for single packages, by name; `"*"` means every package that is not a workspace member."""
 
 
-@_table
-class Linker(_Table):
+@table
+class Linker(Table):
     """Which linker is used. It is written as a rustflag: Cargo's `linker` key rebuilds every crate both ways."""
 
     prefer: tuple[Literal["mold", "lld", "rust-lld", "wild", "default"], ...] = ()
     """Linkers in order of preference: the first that this host really has is used."""
 
 
-@_table
-class Cargo(_Table):
+@table
+class Cargo(Table):
     """What Cargo is told."""
 
     profile: Mapping[str, CargoProfile] = field(default_factory=dict)
@@ -168,8 +116,8 @@ class Cargo(_Table):
     and pass only under `cargo test`, which runs those of one binary in one process."""
 
 
-@_table
-class Cache(_Table):
+@table
+class Cache(Table):
     """The compiler cache."""
 
     wrapper: Literal["none", "sccache"] = "none"
@@ -183,8 +131,8 @@ class Cache(_Table):
     """Folder of the local storage; sccache's own default when absent. `~` is the home folder."""
 
 
-@_table
-class Incremental(_Table):
+@table
+class Incremental(Table):
     """Whether rustc keeps incremental state, by where the build runs."""
 
     local: bool = True
@@ -193,8 +141,8 @@ class Incremental(_Table):
     """In a CI job (the environment variable `CI` is set)."""
 
 
-@_table
-class Stage(_Table):
+@table
+class Stage(Table):
     """One stage of the pipeline: steps in order, with what they cover and what they may cost."""
 
     run: tuple[Step, ...]
@@ -216,8 +164,8 @@ class Stage(_Table):
     """What the stage should cost in wall time; going over is reported."""
 
 
-@_table
-class TestGroup(_Table):
+@table
+class TestGroup(Table):
     """A group of tests that `dev-test` can be asked for by name, and that CI gives a lane."""
 
     packages: tuple[str, ...] = ()
@@ -236,8 +184,8 @@ class TestGroup(_Table):
     """Over how many CI jobs the tests are split, by how long each took before. It needs cargo-nextest."""
 
 
-@_table
-class Budgets(_Table):
+@table
+class Budgets(Table):
     """What whole scenarios should cost in wall time."""
 
     clean_build: Duration | None = None
@@ -252,8 +200,8 @@ class Budgets(_Table):
     """Whether a stage over its budget fails (exit code 1); otherwise it is only said."""
 
 
-@_table
-class Affected(_Table):
+@table
+class Affected(Table):
     """How changed files are mapped to packages."""
 
     base: str | None = None
@@ -262,8 +210,8 @@ class Affected(_Table):
     """Files by glob, relative to the workspace root, and the packages that a change in them affects; an empty list means none."""
 
 
-@_table
-class Ide(_Table):
+@table
+class Ide(Table):
     """What rust-analyzer is told, in `.vscode/settings.json`."""
 
     features: Literal["default", "all", "none"] | tuple[str, ...] = "default"
@@ -274,8 +222,8 @@ class Ide(_Table):
     """`own`: the editor builds in a directory of its own, so that editor and terminal never wait for each other's lock."""
 
 
-@_table
-class Watch(_Table):
+@table
+class Watch(Table):
     """What `watch` does after an edit. Without this table it does what the defaults say."""
 
     stages: tuple[str, ...] = ()
@@ -294,8 +242,8 @@ class Watch(_Table):
     """Look for edits this often instead of being told by the system: network file systems tell nothing."""
 
 
-@_table
-class GitHub(_Table):
+@table
+class GitHub(Table):
     """A workflow for GitHub Actions, in `.github/workflows/buildopt.yml`."""
 
     runner: str = "ubuntu-24.04"
@@ -304,8 +252,8 @@ class GitHub(_Table):
     """More images; each gets a lane that runs the last of the stages for the whole workspace."""
 
 
-@_table
-class GitLab(_Table):
+@table
+class GitLab(Table):
     """Jobs for GitLab CI, in `.gitlab/buildopt.yml`; your own `.gitlab-ci.yml` includes it by one line."""
 
     image: str
@@ -315,8 +263,8 @@ class GitLab(_Table):
     """Tags that a runner must have; any runner when empty."""
 
 
-@_table
-class Ci(_Table):
+@table
+class Ci(Table):
     """Lanes of CI: the stages and test groups of this profile as jobs. `[ci.github]` and `[ci.gitlab]` say for which host."""
 
     github: GitHub | None = None
@@ -340,8 +288,8 @@ class Ci(_Table):
     """What pip installs in a job; `buildopt` in the versions that `[requires]` allows, when absent."""
 
 
-@_table
-class Docker(_Table):
+@table
+class Docker(Table):
     """A `Dockerfile` and a `.dockerignore`: dependencies in a layer of their own, a runtime image without a compiler."""
 
     image: str
@@ -356,16 +304,16 @@ class Docker(_Table):
     """Cargo features, as in a stage."""
 
 
-@_table
-class Record(_Table):
+@table
+class Record(Table):
     """What is kept of past runs."""
 
     keep_runs: Annotated[int, Within(1, 1_000_000)] = 1000
     """How many runs the record keeps."""
 
 
-@_table
-class Condition(_Table):
+@table
+class Condition(Table):
     """When an override holds; all keys given must match."""
 
     ci: bool | None = None
@@ -374,8 +322,8 @@ class Condition(_Table):
     """Operating system of the host."""
 
 
-@_table
-class Override(_Table):
+@table
+class Override(Table):
     """Values that hold only under a condition."""
 
     when: Condition
@@ -384,8 +332,8 @@ class Override(_Table):
     """Tables and keys of the profile, as they would stand at its top level."""
 
 
-@_table
-class Profile(_Table):
+@table
+class Profile(Table):
     """A build profile: how one Cargo workspace is built. A table that is present is switched on; an absent one generates nothing."""
 
     version: Literal[1]

@@ -9,7 +9,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from buildopt.profile.model import Profile, Within, Without
+from buildopt.profile.model import Profile
+from buildopt.profile.table import Within, Without
 
 __all__ = ["DURATION", "PROFILE", "SIZE", "SPECIFIER", "Field", "Shape", "fields_of", "shape_at"]
 
