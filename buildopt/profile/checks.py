@@ -57,7 +57,7 @@ def check_profile(profile: Profile) -> Iterator[Fault]:
     if profile.cache:
         yield from _check_cache(profile.cache.storage, profile.cache.directory)
     if profile.ci:
-        yield from check_ci(profile.ci, profile.stages, profile.tests)
+        yield from check_ci(profile.ci, profile.stages)
     if profile.docker:
         yield from check_docker(profile.docker)
         yield from _check_features(("docker",), profile.docker.features)
@@ -155,6 +155,8 @@ def _check_tests(tests: Mapping[str, TestGroup]) -> Iterator[Fault]:
             yield Fault(
                 (*here, "filter"), f"{shown(group.filter)} is no part of a test name", "leave the key out for all tests"
             )
+        if group.shards > 1 and group.filter is not None:
+            yield Fault((*here, "shards"), "a group with a filter is not split", "leave one of the two keys out")
         yield from _check_features(here, group.features)
         yield from _check_profile_name(here, group.cargo_profile)
 

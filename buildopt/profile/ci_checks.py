@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from buildopt.profile.fault import Fault
-from buildopt.profile.model import Ci, Docker, Stage, TestGroup
+from buildopt.profile.model import Ci, Docker, Stage
 from buildopt.profile.wording import did_you_mean, shown
 
 __all__ = ["check_ci", "check_docker"]
@@ -23,7 +23,7 @@ _IMAGE = (
 _IMAGE_HINT = "name:tag@sha256:…, or name:tag where the tag does not move"
 
 
-def check_ci(ci: Ci, stages: Mapping[str, Stage], tests: Mapping[str, TestGroup]) -> Iterator[Fault]:
+def check_ci(ci: Ci, stages: Mapping[str, Stage]) -> Iterator[Fault]:
     """Yield what is wrong with `[ci]`."""
     yield from _known_stages(ci.stages, stages)
     if (
@@ -47,11 +47,6 @@ def check_ci(ci: Ci, stages: Mapping[str, Stage], tests: Mapping[str, TestGroup]
                 yield Fault(
                     ("ci", "gitlab", "tags"), f"{shown(tag)} is no tag of a runner", "letters, digits, and . _ : / -"
                 )
-    for name, group in tests.items():
-        if group.shards > 1 and group.filter is not None:
-            yield Fault(
-                ("tests", name, "shards"), "a group with a filter is not split", "leave one of the two keys out"
-            )
 
 
 def check_docker(docker: Docker) -> Iterator[Fault]:
