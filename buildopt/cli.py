@@ -15,6 +15,9 @@ from buildopt.host import Host
 __all__ = ["main", "run"]
 
 
+_MOST_SHARDS = 256  # GitHub starts no more jobs out of one matrix
+
+
 class _Parser(argparse.ArgumentParser):
     """Reports a wrong command line as an error of ours, so that `--json` and exit codes hold there too."""
 
@@ -90,9 +93,27 @@ def _shower(arguments: argparse.Namespace) -> Callable[[Host, argparse.Namespace
         from buildopt.show.generated import show_generated  # noqa: PLC0415 - as above
 
         return show_generated
+    if arguments.verb in ("ci", "ci-matrix", "cache"):
+        return _ci_shower(arguments)
     from buildopt.show.looks import show_look  # noqa: PLC0415 - as above
 
     return show_look
+
+
+def _ci_shower(arguments: argparse.Namespace) -> Callable[[Host, argparse.Namespace, bool], int]:
+    if arguments.verb == "cache":
+        from buildopt.show.cache import show_cache  # noqa: PLC0415 - each verb loads what it needs
+
+        return show_cache
+    if arguments.verb == "ci" and arguments.subject == "durations":
+        from buildopt.show.durations import show_durations  # noqa: PLC0415 - as above
+
+        return show_durations
+    from buildopt.show.ci import show_caches, show_ci_matrix, show_pins  # noqa: PLC0415 - as above
+
+    if arguments.verb == "ci-matrix":
+        return show_ci_matrix
+    return show_pins if arguments.subject == "pins" else show_caches
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -118,6 +139,10 @@ def _parser() -> argparse.ArgumentParser:
     _scoped(verb("dev-quick", "run the stage quick-check for what was changed"))
     tests = verb("dev-test", "run a test group, the tests of a package, or tests by name")
     tests.add_argument("names", nargs="*", metavar="GROUP|PACKAGE|FILTER", help="all tests when absent")
+    tests.add_argument(
+        "--shard", type=_shard, metavar="I/N", help="only the part I of N, balanced by recorded durations"
+    )
+    tests.add_argument("--durations", type=Path, metavar="FILE", help="balance by this file instead of the record")
     run = verb("run", "run stages, each after those that it requires")
     run.add_argument("stages", nargs="+", metavar="STAGE")
     run.add_argument("--only", action="store_true", help="without the stages that they require")
@@ -131,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("rollback", "undo the last sync, byte for byte")
     report = verb("report", "show the last runs, budgets, slowest crates, and why they were rebuilt")
     report.add_argument("--last", type=int, default=10, metavar="N", help="how many runs to show")
+    _add_ci(verb, verbs, common)
     verb("doctor", "show tools and versions, what is missing, and settings that fight each other")
     explain = verb("explain", "show a value of the profile, where it comes from, and why it is there")
     explain.add_argument("key", metavar="KEY", help="as stages.quick-check.timeout")
@@ -139,6 +165,37 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--schema", action="store_true", help="print the JSON Schema")
     shown.add_argument("--reference", action="store_true", help="print the reference page (Markdown)")
     return parser
+
+
+def _add_ci(verb: Callable[[str, str], argparse.ArgumentParser], verbs: Any, common: argparse.ArgumentParser) -> None:
+    matrix = verb("ci-matrix", "print what CI has to run as JSON, and write it to GITHUB_OUTPUT")
+    matrix.add_argument("--base", metavar="REV", help="what the change is compared with; what CI says when absent")
+    about = "pinned actions, test durations and cache sizes of the generated CI files"
+    subjects = verbs.add_parser("ci", help=about, description=about).add_subparsers(
+        dest="subject", metavar="SUBJECT", required=True
+    )
+
+    def subject(name: str, about: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = subjects.add_parser(name, help=about, description=about, parents=[common])
+        return added
+
+    pins = subject("pins", "show which commit each action is pinned to").add_mutually_exclusive_group()
+    pins.add_argument("--adopt", action="store_true", help="write pins that moved in the workflow to the lock file")
+    pins.add_argument("--check", action="store_true", help="exit 5 when workflow and lock file differ")
+    subject("caches", "show what CI will store, against ci.cache-limit")
+    durations = subject("durations", "carry recorded durations from one machine to another")
+    durations.add_argument("action", choices=("export", "import"), help="write the record to FILE, or add files to it")
+    durations.add_argument("files", nargs="+", type=Path, metavar="FILE", help="export writes exactly one")
+    cache = verb("cache", "keep the target directory of a fresh checkout valid, by content")
+    cache.add_argument("action", choices=("save", "restore"), help="after the build; after the checkout")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """Return `I/N` as two numbers with 1 ≤ I ≤ N."""
+    part, _, total = text.partition("/")
+    if part.isdecimal() and total.isdecimal() and text.isascii() and 1 <= int(part) <= int(total) <= _MOST_SHARDS:
+        return int(part), int(total)
+    raise argparse.ArgumentTypeError(f"expected I/N with 1 ≤ I ≤ N ≤ {_MOST_SHARDS}, as 2/4, found {text!r}")
 
 
 def _scoped(parser: argparse.ArgumentParser) -> None:

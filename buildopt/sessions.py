@@ -21,6 +21,7 @@ _VERBS = {
     "drift": "fail, with a diff, when a generated file is stale",
     "rollback": "undo the last sync, byte for byte",
     "report": "show the last runs, stages against budgets, the slowest crates, and why they were rebuilt",
+    "ci-matrix": "what CI has to run for this change, as JSON, and in GITHUB_OUTPUT",
     "doctor": "show tools and versions, what is missing, and settings that fight each other",
 }
 

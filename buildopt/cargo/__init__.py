@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from buildopt.cargo.affected import Affected, Reach, Reached, affected
 from buildopt.cargo.changes import Changes, changes
+from buildopt.cargo.ci_base import CiBase, ci_base
 from buildopt.cargo.config import declared_profiles, load_config
 from buildopt.cargo.conflicts import Conflict, conflicts
 from buildopt.cargo.linkers import linkers
@@ -31,9 +32,9 @@ from buildopt.cargo.units import UnitRow, join_units
 from buildopt.cargo.workspace import load_workspace
 
 __all__ = [
-    "Affected", "CargoConfig", "Changes", "Components", "ConfigValue", "Conflict", "Dependency", "DependencyKind", "LinkerProbe",
-    "MessageStream", "Package", "Reach", "Reached", "RustFlags", "Setting", "StderrReader", "Target", "TimedUnit", "Toolchain", "UnitRow",
-    "Workspace", "affected", "changes", "conflicts", "declared_profiles", "find_root", "find_setting", "join_units", "known_profile_keys",
-    "linkers", "load_config", "load_workspace", "parse_messages", "parse_timings", "probe_components", "probe_toolchain", "read_inputs",
-    "refused", "settings",
+    "Affected", "CargoConfig", "Changes", "CiBase", "Components", "ConfigValue", "Conflict", "Dependency", "DependencyKind",
+    "LinkerProbe", "MessageStream", "Package", "Reach", "Reached", "RustFlags", "Setting", "StderrReader", "Target",
+    "TimedUnit", "Toolchain", "UnitRow", "Workspace", "affected", "changes", "ci_base", "conflicts", "declared_profiles",
+    "find_root", "find_setting", "join_units", "known_profile_keys", "linkers", "load_config", "load_workspace",
+    "parse_messages", "parse_timings", "probe_components", "probe_toolchain", "read_inputs", "refused", "settings",
 ]  # fmt: skip

@@ -119,6 +119,17 @@ class Files:
                 temporary.unlink()
             raise
 
+    def append(self, path: Path, content: bytes) -> None:
+        """Add `content` at the end of `path`, which is created where it is not there.
+
+        Raises MachineRefused when the disk is full or the place is not writable; what was there before stays.
+        """
+        try:
+            with open(path, "ab", buffering=0) as file:
+                file.write(content)
+        except OSError as error:
+            raise _refused("write", path, error) from error
+
     @contextlib.contextmanager
     def scratch(self, content: bytes) -> Iterator[Path]:
         """Yield a file with `content` in a directory of its own, for the length of a with block.

@@ -156,10 +156,19 @@ def _check_cargo_profile(context: Context, work: Work) -> None:
         raise ProfileError("the profile cannot be used", problems=(problem,))
 
 
-def changed(context: Context) -> Selection:
-    """Return the members that are affected by what git says has changed."""
+def changed(context: Context, base: str | None = None) -> Selection:
+    """Return the members that are affected by what git says has changed since `base`.
+
+    Without `base` it is what CI says the change is counted from, and outside of CI what the profile says.
+    """
     rules = context.loaded.profile.affected
-    changes = cargo.changes(context.host, context.root, rules.base)
+    told = cargo.ci_base(context.host, context.root) if base is None else None
+    if told is not None and told.commit is None:
+        changes = cargo.Changes((), "", told.why, complete=False)
+    else:
+        changes = cargo.changes(context.host, context.root, base or (told.commit if told else rules.base))
+    if told is not None and changes.complete:
+        changes = changes._replace(base=told.why)
     affected = cargo.affected(context.workspace, changes, rules.paths)
     members = tuple(package for package in affected.packages if package.member)
     return Selection(members, affected.everything, affected.why)

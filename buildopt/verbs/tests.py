@@ -15,7 +15,7 @@ from buildopt.record import Record
 from buildopt.verbs.context import Context
 from buildopt.verbs.run import execute, plan_work
 
-__all__ = ["run_tests"]
+__all__ = ["packages_of", "run_tests"]
 
 
 def run_tests(context: Context, names: Sequence[str], *, emit: Callable[[Event], None]) -> Outcome:
@@ -32,7 +32,7 @@ def run_tests(context: Context, names: Sequence[str], *, emit: Callable[[Event],
 def _planned(context: Context, name: str) -> PlannedStage:
     members = context.workspace.members
     group = _group(context.loaded.profile, name, members)
-    packages = _packages_of(group, members, f"tests.{name}.packages")
+    packages = packages_of(group, members, f"tests.{name}.packages")
     work = Work(
         name=f"dev-test {name}".strip(),
         run=("test",),
@@ -64,7 +64,8 @@ def _group(profile: Profile, name: str, members: Sequence[Package]) -> TestGroup
     )
 
 
-def _packages_of(group: TestGroup, members: Sequence[Package], key: str) -> tuple[Package, ...]:
+def packages_of(group: TestGroup, members: Sequence[Package], key: str) -> tuple[Package, ...]:
+    """Return the members that a group covers; ArgumentError names `key` for a package that is not there."""
     names = [package.name for package in members]
     for pattern in group.packages:
         if not any(sign in pattern for sign in "*?[") and pattern not in names:
