@@ -5,7 +5,8 @@ BuildoptError                exit  class of situation
 │   ├── StageFailed                a step of a stage exited non-zero
 │   ├── Drift                      a generated file is stale
 │   ├── OverBudget                 a budget that is enforced was exceeded
-│   └── ChangedSince               a file is not what the plan or the record says it was
+│   ├── ChangedSince               a file is not what the plan or the record says it was
+│   └── PinsMoved              5   a generated workflow differs in pinned actions only
 ├── BadInput                   2   something that a person wrote cannot be accepted
 │   ├── ArgumentError              command line
 │   ├── ProfileError               buildopt.toml or one of its presets
@@ -38,6 +39,7 @@ __all__ = [
     "ManifestError",
     "Missing",
     "OverBudget",
+    "PinsMoved",
     "Problem",
     "ProfileError",
     "StageFailed",
@@ -132,6 +134,12 @@ class OverBudget(AnswerIsNo):
 
 class ChangedSince(AnswerIsNo):
     """A file is not what the plan or the record says it was; nothing was written."""
+
+
+class PinsMoved(AnswerIsNo):
+    """A generated workflow is what the profile says but for the pins of its actions, which a bot may have moved."""
+
+    exit_code = 5
 
 
 class BadInput(BuildoptError):

@@ -13,7 +13,7 @@ CLASSES = [getattr(errors, name) for name in errors.__all__ if name != "Problem"
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("StageFailed", 1), ("Drift", 1), ("OverBudget", 1), ("ChangedSince", 1),
+        ("StageFailed", 1), ("Drift", 1), ("OverBudget", 1), ("ChangedSince", 1), ("PinsMoved", 5),
         ("ArgumentError", 2), ("ProfileError", 2), ("ManifestError", 2), ("GateRefused", 2), ("UnsafePath", 2),
         ("ToolMissing", 3), ("MachineRefused", 3), ("Bug", 4), ("TimedOut", 124), ("Interrupted", 130),
     ],
@@ -25,7 +25,7 @@ def test_each_class_of_situation_has_its_exit_code(name: str, code: int) -> None
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_is_one_of_ours_and_has_a_contracted_exit_code(kind: type[BuildoptError]) -> None:
     assert issubclass(kind, BuildoptError)
-    assert kind.exit_code in {1, 2, 3, 4, 124, 130}
+    assert kind.exit_code in {1, 2, 3, 4, 5, 124, 130}
     assert kind.__doc__
 
 
