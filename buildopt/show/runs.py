@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from buildopt.console import Console
 from buildopt.host import Host
-from buildopt.pipeline.events import StageFinished
+from buildopt.pipeline.events import Event, StageFinished
 from buildopt.pipeline.runner import Outcome
 from buildopt.profile.model import Profile
 from buildopt.show.common import open_context, print_json
+from buildopt.verbs.context import Context
 from buildopt.verbs.run import first_stage, run
 from buildopt.verbs.tests import run_tests
 
@@ -29,15 +30,31 @@ def show_run(host: Host, arguments: argparse.Namespace, via_nox: bool) -> int:
     )
     if console.colour:
         context.host = Host({**host.environ, "CARGO_TERM_COLOR": host.environ.get("CARGO_TERM_COLOR", "always")})
+    emit = _with_ci_job(context, console)
     if arguments.verb == "dev-test":
-        outcome = run_tests(context, arguments.names, emit=console.consume)
+        outcome = run_tests(context, arguments.names, emit=emit)
     else:
         stages = wanted or [first_stage(context)]
         only = arguments.verb == "run" and arguments.only
-        outcome = run(context, stages, emit=console.consume, scope=arguments.scope, only=only)
+        outcome = run(context, stages, emit=emit, scope=arguments.scope, only=only)
     if arguments.json:
         print_json(run_document(outcome))
     return _EXIT_CODES[outcome.result]
+
+
+def _with_ci_job(context: Context, console: Console) -> Callable[[Event], None]:
+    """Return what consumes the events of a run: the console, and in a job of GitHub or GitLab what tells these of it."""
+    if not any(context.host.environ.get(name) for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITLAB_CI")):
+        return console.consume
+    from buildopt.show.ci_job import CiJob  # noqa: PLC0415 - a developer's machine does not need it
+
+    job = CiJob(context.host, context.root, console.line)
+
+    def emit(event: Event) -> None:
+        console.consume(event)
+        job.consume(event)
+
+    return emit
 
 
 def _next_stages(profile: Profile, running: Sequence[str]) -> dict[str, str]:
