@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from buildopt.errors import BuildoptError, ManifestError, Problem
-from buildopt.generate import cargo_config, gates, gitignore, host_config, include_line, vscode
+from buildopt.generate import cargo_config, docker, gates, gitignore, host_config, include_line, vscode
 from buildopt.generate.model import Generated, Inputs
 from buildopt.generate.starter import starter_noxfile, starter_profile
 from buildopt.generate.toml import decode, encode
@@ -28,7 +28,7 @@ INCLUDE_SINCE = (1, 94)
 
 def wanted_paths(profile: Profile, workspace: Workspace) -> tuple[str, ...]:
     """Return the files, relative to the root, whose current content `generate` needs."""
-    paths = {CARGO_FILE, HOST_FILE, *CONFIG_FILES, ".gitignore"}
+    paths = {CARGO_FILE, HOST_FILE, *CONFIG_FILES, ".gitignore", *docker.input_paths(profile)}
     if profile.ide is not None:
         paths.add(EDITOR_FILE)
     return tuple(sorted(paths | {*gates.gate_paths(profile.features, workspace)}))
@@ -40,7 +40,7 @@ def generate(inputs: Inputs) -> Generated:
     Raises ProfileError, ManifestError or GateRefused; when several parts cannot be accepted, the first class of error
     carries the problems of all of them.
     """
-    parts = (_cargo_files, _gitignore, _editor, _gates)
+    parts = (_cargo_files, _gitignore, _editor, _gates, _docker)
     files: dict[str, bytes | None] = {}
     notes: list[str] = []
     gated: tuple[str, ...] = ()
@@ -140,6 +140,13 @@ def _editor(inputs: Inputs) -> Generated:
 def _gates(inputs: Inputs) -> Generated:
     found = gates.gate(inputs.profile.features, inputs.workspace, inputs.texts)
     return Generated(found.files, found.notes, found.gated)
+
+
+def _docker(inputs: Inputs) -> Generated:
+    if inputs.profile.docker is None:
+        return Generated({}, (), ())
+    found = docker.render(inputs.profile.docker, inputs)
+    return Generated({path: text.encode() for path, text in found.files.items()}, found.notes, ())
 
 
 def _version(text: str) -> tuple[int, int]:

@@ -177,7 +177,10 @@ def test_only_the_files_that_are_needed_are_asked_for() -> None:
         "user/Cargo.toml": '[package]\nname = "user"\nversion = "0.1.0"\n[dependencies]\na = { path = "../a" }\n',
     }
     workspace = made_workspace(files)
-    always = {".cargo/buildopt.host.toml", ".cargo/buildopt.toml", ".cargo/config", ".cargo/config.toml", ".gitignore"}
+    always = {
+        ".cargo/buildopt.host.toml", ".cargo/buildopt.toml", ".cargo/config", ".cargo/config.toml", ".dockerignore",
+        ".gitignore", "Dockerfile",
+    }  # fmt: skip
     assert set(wanted_paths(Profile(version=1), workspace)) == always
     gates = Profile(version=1, features={"a": {"x": ()}}, ide=Ide())
     assert set(wanted_paths(gates, workspace)) == always | {
