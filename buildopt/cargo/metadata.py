@@ -166,6 +166,7 @@ def _reduce_object(found: dict[str, Any]) -> Any:
             found["src_path"],
             found.get("doctest", False),
             found.get("test", False),
+            tuple(found.get("required-features") or ()),
         )
     if "manifest_path" in found and "targets" in found:
         return _reduce_package(found) if found["source"] is None else None
@@ -186,6 +187,7 @@ def _reduce_package(found: Mapping[str, Any]) -> Package:
         features={name: tuple(enables) for name, enables in found["features"].items()},
         dependencies=tuple(found["dependencies"]),
         targets=tuple(found["targets"]),
+        rust_version=found.get("rust_version"),
     )
 
 

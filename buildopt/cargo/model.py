@@ -23,6 +23,8 @@ class Target(NamedTuple):
     src_path: str
     doctest: bool
     test: bool
+    required_features: tuple[str, ...] = ()
+    """Features of the package without which Cargo does not build the target."""
 
 
 class Dependency(NamedTuple):
@@ -50,6 +52,8 @@ class Package(NamedTuple):
     features: Mapping[str, tuple[str, ...]]
     dependencies: tuple[Dependency, ...]
     targets: tuple[Target, ...]
+    rust_version: str | None = None
+    """Oldest toolchain that the manifest declares, as `1.85` or `1.85.0`."""
 
     @property
     def directory(self) -> Path:

@@ -15,7 +15,7 @@ from buildopt.host import Host
 
 __all__ = ["load_workspace"]
 
-_FORMAT = "2"
+_FORMAT = "3"
 _SHAPES = (TypeError, ValueError, KeyError, IndexError, AttributeError)  # of a value that is not what was written
 
 
@@ -90,5 +90,5 @@ def _revive_package(
         member,
         {feature: tuple(enables) for feature, enables in features.items()},
         tuple(Dependency(*dependency) for dependency in dependencies),
-        tuple(Target(target[0], tuple(target[1]), *target[2:]) for target in targets),
+        tuple(Target(target[0], tuple(target[1]), *target[2:5], tuple(target[5])) for target in targets),
     )
