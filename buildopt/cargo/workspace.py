@@ -80,7 +80,15 @@ def _revive(value: Mapping[str, Any]) -> Workspace:
 
 
 def _revive_package(
-    id_: str, name: str, version: str, manifest: str, member: bool, features: Any, dependencies: Any, targets: Any
+    id_: str,
+    name: str,
+    version: str,
+    manifest: str,
+    member: bool,
+    features: Any,
+    dependencies: Any,
+    targets: Any,
+    rust_version: str | None,
 ) -> Package:
     return Package(
         id_,
@@ -91,4 +99,5 @@ def _revive_package(
         {feature: tuple(enables) for feature, enables in features.items()},
         tuple(Dependency(*dependency) for dependency in dependencies),
         tuple(Target(target[0], tuple(target[1]), *target[2:5], tuple(target[5])) for target in targets),
+        rust_version,
     )
