@@ -74,7 +74,7 @@ def _command(kind: str, diagnostic: Diagnostic, folder: str | None) -> str:
     facts: list[tuple[str, object]] = []
     if path is not None:
         facts = [("file", path), ("line", diagnostic.line), ("col", diagnostic.column)]
-    title = visible(_plain(diagnostic.message))
+    title = visible(_plain(diagnostic.message)) or kind
     facts.append(
         ("title", f"test failed: {title}"[:_LONGEST_TITLE] if diagnostic.level == "test" else title[:_LONGEST_TITLE])
     )

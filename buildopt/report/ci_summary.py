@@ -5,6 +5,7 @@ Names of crates, tests and branches are untrusted: every character that Markdown
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -18,8 +19,9 @@ from buildopt.watch.diagnostics import Diagnostic
 __all__ = ["RunFacts", "as_markdown", "escaped"]
 
 _LARGEST = 60_000  # bytes; GitHub drops a summary above 1 MiB, and a person reads no more than this
-_STAGES, _CRATES, _PROBLEMS, _NOTES = 40, 10, 20, 10
-_LONGEST_WORD, _LONGEST_LINE = 80, 240  # characters
+_STAGES, _CRATES, _PROBLEMS, _NOTES = 30, 10, 20, 10
+_LONGEST_WORD, _LONGEST_LINE = 80, 160  # characters, of which each may take six bytes
+_MARKUP = re.compile(r"(?<![A-Za-z0-9])-|[^\w\s-]|_", re.ASCII)
 _RESULTS = {
     "success": "passed",
     "failure": "**failed**",
@@ -58,7 +60,7 @@ def escaped(text: str, longest: int = _LONGEST_WORD) -> str:
     """Return `text` as one line that Markdown and HTML show as it is; cut after `longest` characters."""
     line = visible(text.encode("utf-8", "replace").decode())
     line = line if len(line) <= longest else f"{line[: longest - 1]}…"
-    return "".join(c if c.isalnum() or c in " -" or ord(c) > 127 else f"&#{ord(c)};" for c in line)
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};" if found[0].isascii() else found[0], line)
 
 
 def _head(facts: RunFacts) -> str:
@@ -81,7 +83,7 @@ def _stage(stage: StageFinished, total: int | None, why: str) -> Sequence[str]:
         _RESULTS[stage.result],
         format_duration(stage.wall_seconds) if ran else "",
         _budget(stage) if ran else "",
-        f"{count}<br>{escaped(reason, _LONGEST_LINE)}" if reason else count,
+        "<br>".join(part for part in (count if ran else "", escaped(reason, _LONGEST_LINE)) if part),
         built,
         _cache(stage),
     )
@@ -109,7 +111,7 @@ def _cache(stage: StageFinished) -> str:
     cache = stage.cache
     if cache is None or cache.hits + cache.misses + cache.errors == 0:
         return ""
-    errors = f", {cache.errors} errors" if cache.errors else ""
+    errors = f", {cache.errors} error{'' if cache.errors == 1 else 's'}" if cache.errors else ""
     return f"{cache.hits} of {cache.hits + cache.misses} hits{errors}"
 
 

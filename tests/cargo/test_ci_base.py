@@ -1,0 +1,319 @@
+"""The base of a CI job, in real repositories as the hosts of CI hand them over."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildopt.cargo import changes
+from buildopt.cargo.ci_base import CiBase, ci_base
+from buildopt.host import Host
+from buildopt.testing import ScriptedHost, finished
+
+Git = Callable[..., str]
+ZERO = "0" * 40
+
+
+@pytest.fixture
+def git(need, tmp_path, monkeypatch) -> Git:
+    """Return a function that runs git in a directory, without anybody's configuration."""
+    program = need("git")
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, "/dev/null")
+
+    def run(where: Path, *arguments: str) -> str:
+        who = ("-c", "user.name=dev", "-c", "user.email=dev@example.org", "-c", "protocol.file.allow=always")
+        done = subprocess.run([program, *who, *arguments], cwd=where, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    return run
+
+
+@pytest.fixture
+def server(git, tmp_path) -> Path:
+    """Return a repository with `main` (one, two) and `topic` (mine.txt), which left `main` after its first commit."""
+    root = tmp_path / "server"
+    root.mkdir()
+    git(root, "init", "-q", "-b", "main")
+    add(git, root, "one.txt")
+    git(root, "switch", "-q", "-c", "topic")
+    add(git, root, "mine.txt")
+    git(root, "switch", "-q", "main")
+    add(git, root, "theirs.txt")
+    return root
+
+
+def add(git: Git, root: Path, name: str) -> str:
+    (root / name).write_text(name)
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", name)
+    return git(root, "rev-parse", "HEAD")
+
+
+def merge_ref(git: Git, server: Path, topic: str = "topic") -> str:
+    """Let the server make what GitHub makes for a pull request: a merge commit that no branch holds."""
+    git(server, "switch", "-q", "--detach", "main")
+    git(server, "merge", "-q", "--no-ff", "-m", "merge", topic)
+    commit = git(server, "rev-parse", "HEAD")
+    git(server, "update-ref", "refs/pull/1/merge", commit)
+    git(server, "switch", "-q", "main")
+    return commit
+
+
+def checkout(git: Git, server: Path, commit: str, *, depth: int | None = None) -> Path:
+    """Fetch and check out as actions/checkout does: depth 0 brings all branches, another only the commit."""
+    work = server.parent / "work"
+    work.mkdir()
+    git(work, "init", "-q", "-b", "trunk")
+    git(work, "remote", "add", "origin", f"file://{server}")
+    git(server, "config", "uploadpack.allowAnySHA1InWant", "true")
+    if depth is None:
+        git(
+            work, "fetch", "-q", "origin", "+refs/heads/*:refs/remotes/origin/*", f"+{commit}:refs/remotes/pull/1/merge"
+        )
+    else:
+        git(work, "fetch", "-q", f"--depth={depth}", "origin", f"+{commit}:refs/remotes/pull/1/merge")
+    git(work, "checkout", "-q", "--detach", commit)
+    return work
+
+
+def github(event: str, payload: Any = None, *, folder: Path, **environ: str) -> Host:
+    path = folder / "event.json"
+    path.write_text(payload if isinstance(payload, str) else json.dumps(payload or {}))
+    told = {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": event, "GITHUB_EVENT_PATH": str(path), "CI": "true"}
+    return Host({**Host().environ, **told, **environ})
+
+
+def gitlab(**environ: str) -> Host:
+    return Host({**Host().environ, "GITLAB_CI": "true", "CI": "true", **environ})
+
+
+def paths(root: Path, base: CiBase | None) -> tuple[str, ...]:
+    assert base is not None
+    assert base.commit is not None, base.why
+    found = changes(Host(), root, base.commit)
+    assert found.complete, found.note
+    return found.paths
+
+
+def no_base(base: CiBase | None) -> str:
+    assert base is not None
+    assert base.commit is None
+    return base.why
+
+
+def test_outside_of_ci_nobody_tells_a_base(tmp_path):
+    assert ci_base(Host({"CI": "true"}), tmp_path) is None
+
+
+def test_of_a_pull_request_only_its_own_files_count(git, server, tmp_path):
+    commit = merge_ref(git, server)
+    work = checkout(git, server, commit)
+    host = github("pull_request", folder=tmp_path, GITHUB_BASE_REF="main", GITHUB_SHA=commit)
+    assert paths(work, ci_base(host, work)) == ("mine.txt",)
+
+
+def test_what_is_merged_while_the_pull_request_is_tested_changes_nothing(git, server, tmp_path):
+    commit = merge_ref(git, server)
+    git(server, "merge", "-q", "--no-ff", "-m", "merged by a person", "topic")
+    add(git, server, "later.txt")
+    work = checkout(git, server, commit)
+    host = github("pull_request", folder=tmp_path, GITHUB_BASE_REF="main", GITHUB_SHA=commit)
+    assert paths(work, ci_base(host, work)) == ("mine.txt",)
+
+
+def test_a_clone_of_depth_two_is_enough_for_a_pull_request(git, server, tmp_path):
+    commit = merge_ref(git, server)
+    work = checkout(git, server, commit, depth=2)
+    host = github("pull_request", folder=tmp_path, GITHUB_BASE_REF="main", GITHUB_SHA=commit)
+    assert paths(work, ci_base(host, work)) == ("mine.txt",)
+
+
+def test_in_a_shallow_clone_everything_of_a_pull_request_counts(git, server, tmp_path):
+    commit = merge_ref(git, server)
+    work = checkout(git, server, commit, depth=1)
+    host = github("pull_request", folder=tmp_path, GITHUB_BASE_REF="main", GITHUB_SHA=commit)
+    assert "fetch-depth" in no_base(ci_base(host, work))
+
+
+def test_a_workflow_that_checks_out_the_head_of_the_pull_request_counts_from_the_branch(git, server, tmp_path):
+    commit = merge_ref(git, server)
+    work = checkout(git, server, git(server, "rev-parse", "topic"))
+    host = github("pull_request", folder=tmp_path, GITHUB_BASE_REF="main", GITHUB_SHA=commit)
+    assert paths(work, ci_base(host, work)) == ("mine.txt",)
+
+
+def test_a_merge_commit_of_the_topic_itself_is_not_taken_for_the_one_of_github(git, server, tmp_path):
+    git(server, "switch", "-q", "topic")
+    git(server, "merge", "-q", "--no-ff", "-m", "catch up", "main")
+    work = checkout(git, server, git(server, "rev-parse", "topic"))
+    host = github("pull_request", folder=tmp_path, GITHUB_BASE_REF="main", GITHUB_SHA=merge_ref(git, server))
+    assert paths(work, ci_base(host, work)) == ("mine.txt",)
+
+
+def test_a_pull_request_of_a_fork_is_compared_with_the_branch_it_goes_into(git, server, tmp_path):
+    fork = tmp_path / "fork"
+    git(tmp_path, "clone", "-q", str(server), str(fork))
+    git(fork, "switch", "-q", "-c", "main-of-fork")
+    add(git, fork, "from-the-fork.txt")
+    git(server, "fetch", "-q", str(fork), "main-of-fork")
+    commit = merge_ref(git, server, "FETCH_HEAD")
+    work = checkout(git, server, commit)
+    host = github("pull_request", folder=tmp_path, GITHUB_BASE_REF="main", GITHUB_SHA=commit)
+    assert paths(work, ci_base(host, work)) == ("from-the-fork.txt",)
+
+
+@pytest.mark.parametrize("name", ["$(touch pwned)", "a;touch pwned", "--upload-pack=touch pwned", "'\"`touch pwned`"])
+def test_a_branch_name_is_an_argument_and_nothing_else(git, server, tmp_path, name):
+    branch = f"release/{name}".replace(" ", "\N{NO-BREAK SPACE}")
+    git(server, "branch", branch, "main")
+    work = checkout(git, server, git(server, "rev-parse", "topic"))
+    host = github("pull_request", folder=tmp_path, GITHUB_BASE_REF=branch, GITHUB_SHA=ZERO)
+    assert paths(work, ci_base(host, work)) == ("mine.txt",)
+    assert not (work / "pwned").exists()
+
+
+@pytest.mark.parametrize("name", ["", "main\n::error::x", "gone", "-c", "a..b", "@{-1}", "main\0x", "\udcff"])
+def test_a_branch_that_is_not_there_or_can_not_be_means_everything(git, server, tmp_path, name):
+    work = checkout(git, server, git(server, "rev-parse", "topic"))
+    host = github("pull_request", folder=tmp_path, GITHUB_SHA=ZERO)
+    host.environ = {**host.environ, "GITHUB_BASE_REF": name}
+    why = no_base(ci_base(host, work))
+    assert "\n" not in why
+    assert "::" not in why
+
+
+def test_a_push_counts_from_the_commit_before_it(git, server, tmp_path):
+    before = git(server, "rev-parse", "main")
+    add(git, server, "pushed-one.txt")
+    work = checkout(git, server, add(git, server, "pushed-two.txt"))
+    host = github("push", {"before": before}, folder=tmp_path, GITHUB_REF_TYPE="branch")
+    assert paths(work, ci_base(host, work)) == ("pushed-one.txt", "pushed-two.txt")
+
+
+def test_a_first_push_counts_everything(git, server, tmp_path):
+    work = checkout(git, server, git(server, "rev-parse", "main"))
+    assert "first push" in no_base(ci_base(github("push", {"before": ZERO}, folder=tmp_path), work))
+
+
+def test_a_pushed_tag_counts_everything(git, server, tmp_path):
+    before = git(server, "rev-parse", "main~1")
+    work = checkout(git, server, git(server, "rev-parse", "main"))
+    host = github("push", {"before": before}, folder=tmp_path, GITHUB_REF_TYPE="tag")
+    assert "tag" in no_base(ci_base(host, work))
+
+
+def test_a_force_push_over_a_commit_that_is_gone_counts_everything(git, server, tmp_path):
+    before = add(git, server, "regretted.txt")
+    git(server, "reset", "-q", "--hard", "HEAD~1")
+    git(server, "reflog", "expire", "--expire=now", "--all")
+    git(server, "gc", "-q", "--prune=now")
+    work = checkout(git, server, add(git, server, "instead.txt"))
+    assert "force-push" in no_base(ci_base(github("push", {"before": before}, folder=tmp_path), work))
+
+
+def test_a_force_push_over_a_commit_that_is_still_there_counts_everything(git, server, tmp_path):
+    before = add(git, server, "regretted.txt")
+    git(server, "branch", "kept", before)
+    git(server, "reset", "-q", "--hard", "HEAD~1")
+    work = checkout(git, server, add(git, server, "instead.txt"))
+    assert "rewritten" in no_base(ci_base(github("push", {"before": before}, folder=tmp_path), work))
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_shallow_clone_counts_everything_where_the_way_to_the_base_is_cut(git, server, tmp_path, depth):
+    before = git(server, "rev-parse", "main")
+    for number in range(3):
+        last = add(git, server, f"{number}.txt")
+    work = checkout(git, server, last, depth=depth)
+    no_base(ci_base(github("push", {"before": before}, folder=tmp_path), work))
+
+
+def test_a_merge_queue_counts_from_its_base(git, server, tmp_path):
+    base = git(server, "rev-parse", "main")
+    work = checkout(git, server, merge_ref(git, server))
+    host = github("merge_group", {"merge_group": {"base_sha": base}}, folder=tmp_path)
+    assert paths(work, ci_base(host, work)) == ("mine.txt",)
+
+
+@pytest.mark.parametrize("event", ["schedule", "workflow_dispatch", "pull_request_target", "release", ""])
+def test_an_event_that_is_no_change_counts_everything(git, server, tmp_path, event):
+    work = checkout(git, server, git(server, "rev-parse", "main"))
+    no_base(ci_base(github(event, {"before": ZERO}, folder=tmp_path, GITHUB_BASE_REF="main"), work))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    ["", "{", "[]", "null", "\0", '{"before": null}', '{"before": 7}', '{"before": "main"}', '{"before": "--all"}',
+     '{"before": {"before": 1}}', "[" * 100_000, '{"before": "' + "a" * 41 + '"}'],
+)  # fmt: skip
+def test_a_damaged_event_counts_everything(git, server, tmp_path, payload):
+    work = checkout(git, server, git(server, "rev-parse", "main"))
+    no_base(ci_base(github("push", payload, folder=tmp_path), work))
+    no_base(ci_base(github("merge_group", payload.replace("before", "merge_group"), folder=tmp_path), work))
+
+
+def test_an_event_that_is_not_there_or_too_large_counts_everything(git, server, tmp_path):
+    work = checkout(git, server, git(server, "rev-parse", "main"))
+    host = github("push", {"before": git(server, "rev-parse", "main~1")}, folder=tmp_path)
+    with (tmp_path / "event.json").open("r+b") as file:
+        file.truncate(1 << 30)
+    no_base(ci_base(host, work))
+    (tmp_path / "event.json").unlink()
+    no_base(ci_base(host, work))
+
+
+def test_a_merge_request_counts_from_its_diff_base(git, server):
+    base = git(server, "merge-base", "main", "topic")
+    work = checkout(git, server, git(server, "rev-parse", "topic"))
+    host = gitlab(CI_PIPELINE_SOURCE="merge_request_event", CI_MERGE_REQUEST_DIFF_BASE_SHA=base)
+    assert paths(work, ci_base(host, work)) == ("mine.txt",)
+
+
+def test_of_a_merged_result_nothing_is_overlooked(git, server):
+    base = git(server, "merge-base", "main", "topic")
+    work = checkout(git, server, merge_ref(git, server))
+    host = gitlab(CI_PIPELINE_SOURCE="merge_request_event", CI_MERGE_REQUEST_DIFF_BASE_SHA=base)
+    assert set(paths(work, ci_base(host, work))) >= {"mine.txt"}
+
+
+def test_a_push_to_gitlab_counts_from_the_commit_before_it(git, server):
+    before = git(server, "rev-parse", "main")
+    work = checkout(git, server, add(git, server, "pushed.txt"))
+    host = gitlab(CI_PIPELINE_SOURCE="push", CI_COMMIT_BEFORE_SHA=before)
+    assert paths(work, ci_base(host, work)) == ("pushed.txt",)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BEFORE_SHA": ZERO},
+        {"CI_PIPELINE_SOURCE": "push"},
+        {"CI_PIPELINE_SOURCE": "schedule"},
+        {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1"},
+        {"CI_MERGE_REQUEST_DIFF_BASE_SHA": "0123456789" * 4},
+        {"CI_MERGE_REQUEST_DIFF_BASE_SHA": "$(id)"},
+        {},
+    ],
+)
+def test_a_pipeline_that_no_change_started_counts_everything(git, server, told):
+    work = checkout(git, server, git(server, "rev-parse", "main"))
+    no_base(ci_base(gitlab(**told), work))
+
+
+def test_outside_of_a_repository_everything_counts(git, tmp_path):
+    assert git
+    no_base(ci_base(github("push", {"before": "a" * 40}, folder=tmp_path), tmp_path))
+
+
+def test_without_git_everything_counts(tmp_path):
+    (tmp_path / "event.json").write_text(json.dumps({"before": "a" * 40}))
+    environ = {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": str(tmp_path / "event.json")}
+    host = ScriptedHost({"git": finished(returncode=127)}, environ=environ)
+    no_base(ci_base(host, tmp_path))
+    no_base(ci_base(Host({**environ, "PATH": str(tmp_path)}), tmp_path))
