@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from buildopt.cargo.junit import TestTime
 from buildopt.cargo.units import UnitRow
 
 __all__ = [
     "CacheUse", "Event", "LockWait", "Note", "Output", "Result", "RunFinished", "RunStarted", "Spawned", "StageFinished",
-    "StageStarted", "StepFinished", "StepStarted", "Units",
+    "StageStarted", "StepFinished", "StepStarted", "TestTimes", "Units",
 ]  # fmt: skip
 
 Result = Literal["success", "failure", "timeout", "cancelled", "skipped"]
@@ -93,6 +94,14 @@ class Units(NamedTuple):
     units: tuple[UnitRow, ...]
 
 
+class TestTimes(NamedTuple):
+    """The tests of a step that passed, and how long each took."""
+
+    stage: str
+    step: str
+    tests: tuple[TestTime, ...]
+
+
 class StepFinished(NamedTuple):
     """A step ends."""
 
@@ -134,5 +143,6 @@ class RunFinished(NamedTuple):
 
 
 Event = (
-    RunStarted | StageStarted | StepStarted | Spawned | Output | Note | LockWait | Units | StepFinished | StageFinished | RunFinished
+    RunStarted | StageStarted | StepStarted | Spawned | Output | Note | LockWait | Units | TestTimes | StepFinished
+    | StageFinished | RunFinished
 )  # fmt: skip

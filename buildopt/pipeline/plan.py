@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from buildopt.cargo.model import Components, Package, Workspace
 from buildopt.errors import ToolMissing
+from buildopt.pipeline.sharding import Shard, choose_tests
 from buildopt.profile.model import CargoProfile, Profile, Step
 
-__all__ = ["Invocation", "PlannedStage", "PlannedStep", "Selection", "Tools", "Work", "feature_notes", "plan_stage"]
+__all__ = [
+    "Further", "Invocation", "PlannedStage", "PlannedStep", "Selection", "Tools", "Work", "feature_notes", "plan_stage",
+]  # fmt: skip
 
 # Their cost is below what can be measured (a no-op build: 89 ms without, 91 ms with), so they are always on.
 _MEASURED = ("-v", "--timings", "--message-format=json-render-diagnostics")
@@ -21,6 +25,17 @@ class Invocation(NamedTuple):
     argv: tuple[str, ...]
     measured: bool
     """Whether Cargo tells of every unit (JSON messages on stdout, timings, reasons on stderr)."""
+    timed: bool = False
+    """Whether it is a run of nextest, which can tell how long each test took."""
+    then: Callable[[bytes], Further] | None = None
+    """What is run next, out of what it printed, which is then not shown."""
+
+
+class Further(NamedTuple):
+    """What one call leads to."""
+
+    invocations: tuple[Invocation, ...]
+    note: str
 
 
 class PlannedStep(NamedTuple):
@@ -64,6 +79,8 @@ class Work(NamedTuple):
     timeout: float | None
     budget: float | None
     test_filter: str | None = None
+    shard: Shard | None = None
+    """The part of the tests that is run; all when absent."""
 
 
 class Tools(NamedTuple):
@@ -153,14 +170,35 @@ def _test_runs(work: Work, selection: Selection, tools: Tools, chosen: tuple[str
     if not tools.nextest:
         return (Invocation((cargo, "test", *chosen, *profile, *config, *names), measured=False),)
     nextest_profile = ("--cargo-profile", work.cargo_profile) if work.cargo_profile else ()
-    run = (cargo, "nextest", "run", *chosen, *nextest_profile, *config, "--no-tests=pass", *names)
+    selected = (*chosen, *nextest_profile, *config)
+    tests = _nextest_run((cargo, "nextest", "run", *selected), names)
+    if work.shard is not None:
+        tests = _shard(cargo, selected, work.shard)
     documented = tuple(package for package in selection.packages if any(target.doctest for target in package.targets))
-    if not documented:
-        return (Invocation(run, measured=False),)
+    if not documented or (work.shard is not None and work.shard.number != 1):
+        return (tests,)
     doc = Selection(documented, whole=False, why="")
     chosen_doc = (*_selected(doc), *_features(work.features, doc))
     doctests = (cargo, "test", "--doc", *chosen_doc, *profile, *config, *names)
-    return (Invocation(run, measured=False), Invocation(doctests, measured=False))
+    return (tests, Invocation(doctests, measured=False))
+
+
+def _nextest_run(run: tuple[str, ...], more: tuple[str, ...]) -> Invocation:
+    return Invocation((*run, "--no-tests=pass", *more), measured=False, timed=True)
+
+
+def _shard(cargo: str, selected: tuple[str, ...], shard: Shard) -> Invocation:
+    """Return what runs a part of the tests: by their names once they are listed, or as nextest deals them out."""
+    run = (cargo, "nextest", "run", *selected)
+    if not shard.seconds:
+        return _nextest_run(run, shard.slice)
+    listing = (cargo, "nextest", "list", *selected, "--message-format", "json")
+    return Invocation(listing, measured=False, then=partial(_listed, run=run, shard=shard))
+
+
+def _listed(listing: bytes, *, run: tuple[str, ...], shard: Shard) -> Further:
+    chosen = choose_tests(listing, shard)
+    return Further(tuple(_nextest_run(run, arguments) for arguments in chosen.arguments), chosen.note)
 
 
 def _selected(selection: Selection) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from buildopt.pipeline.events import (
     StageFinished,
     StepFinished,
     StepStarted,
+    TestTimes,
     Units,
 )
 from buildopt.record import CacheRow, Record, RunRow, StageRow, StepRow, UnitRow, host_class
@@ -41,6 +42,8 @@ class Recording:
                 self._argv.setdefault((event.stage, event.step), event.argv)
             case Units():
                 self._record.add_units(event.stage, event.step, (UnitRow(*unit) for unit in event.units))
+            case TestTimes():
+                self._record.add_tests(event.tests)
             case StepFinished():
                 argv = self._argv.get((event.stage, event.step), ())
                 self._record.add_step(StepRow(event.stage, event.step, argv, *event[2:]))

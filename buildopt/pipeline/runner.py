@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from buildopt.cargo.junit import TestTime
 from buildopt.cargo.messages import MessageStream
 from buildopt.cargo.stderr import StderrReader
 from buildopt.cargo.timings import parse_timings
@@ -27,9 +29,11 @@ from buildopt.pipeline.events import (
     StageStarted,
     StepFinished,
     StepStarted,
+    TestTimes,
     Units,
 )
 from buildopt.pipeline.plan import Invocation, PlannedStage, PlannedStep
+from buildopt.pipeline.test_report import test_report
 
 __all__ = ["Compiler", "Outcome", "run_stages"]
 
@@ -69,6 +73,9 @@ class _Measured(NamedTuple):
 
     finished: Finished
     units: tuple[UnitRow, ...]
+    tests: tuple[TestTime, ...]
+    listed: bytes
+    """What it printed for buildopt to read, and not for the person."""
     lock_wait: bool
     tail: bytes
     """The end of what it printed, without Cargo's own messages."""
@@ -145,7 +152,9 @@ class _Runner:
         started = self.host.monotonic()
         done: list[_Measured] = []
         units: list[UnitRow] = []
-        for invocation in planned.invocations:
+        waiting = deque(planned.invocations)
+        while waiting:
+            invocation = waiting.popleft()
             remaining = _left(left, self.host.monotonic() - started)
             self.emit(StepStarted(stage, planned.step, invocation.argv))
             measured = self.invoke(stage, planned.step, invocation, remaining, cancel)
@@ -160,8 +169,14 @@ class _Runner:
             if invocation.measured:
                 units += measured.units
                 self.emit(Units(stage, planned.step, measured.units))
+            if measured.tests:
+                self.emit(TestTimes(stage, planned.step, measured.tests))
             if measured.finished.returncode != 0 or measured.finished.cancelled:
                 break
+            if invocation.then is not None:
+                further = invocation.then(measured.listed)
+                self.emit(Note(further.note))
+                waiting.extendleft(reversed(further.invocations))
         result, detail = _verdict(done[-1].finished, cancel)
         return (
             StepFinished(
@@ -186,6 +201,7 @@ class _Runner:
 
     def invoke(self, stage: str, step: str, invocation: Invocation, timeout: float | None, cancel: Cancel) -> _Measured:
         reader, messages, tail, waits = StderrReader(self.root), MessageStream(), bytearray(), 0
+        listed = bytearray()
 
         def on_stderr(chunk: bytes) -> None:
             nonlocal waits
@@ -199,6 +215,9 @@ class _Runner:
             waits = len(reader.lock_waits)
 
         def on_stdout(chunk: bytes) -> None:
+            if invocation.then is not None:
+                listed.extend(chunk)
+                return
             shown = messages.feed(chunk).text if invocation.measured else chunk
             if shown:
                 tail.extend(shown)
@@ -206,22 +225,25 @@ class _Runner:
                 self.emit(Output("stdout", shown))
 
         env = {**self.env, **(self.compiler.env if self.wrapper_on else self.compiler.without)}
-        command = Command(invocation.argv, self.root, env, timeout)
-        with _storage_watch(self.compiler.alive if self.wrapper_on else None, cancel) as watched:
+        alive = self.compiler.alive if self.wrapper_on else None
+        with test_report(self.host, self.root, invocation) as report, _storage_watch(alive, cancel) as watched:
             finished = self.host.run(
-                command,
+                Command(report.argv, self.root, env, timeout),
                 on_stdout=on_stdout,
                 on_stderr=on_stderr,
                 on_start=lambda pid: self.emit(Spawned(stage, step, pid)),
                 cancel=watched,
             )
+            tests, complaint = report.read()
+        if complaint:
+            self.emit(Note(complaint))
         if rest := reader.flush():
             self.emit(Output("stderr", rest))
         if rest := messages.flush().text:
             self.emit(Output("stdout", rest))
         units = self.units(messages, reader) if invocation.measured else ()
         lost = finished.cancelled and not cancel.requested
-        return _Measured(finished, units, bool(reader.lock_waits), bytes(tail), storage_lost=lost)
+        return _Measured(finished, units, tests, bytes(listed), bool(reader.lock_waits), bytes(tail), storage_lost=lost)
 
     def units(self, messages: MessageStream, reader: StderrReader) -> tuple[UnitRow, ...]:
         html = b""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from buildopt.record.book import Record, host_class, new_run_id
-from buildopt.record.rows import CacheRow, CrateCost, CycleRow, Health, RunRow, StageRow, StepRow, UnitRow
+from buildopt.record.rows import CacheRow, CrateCost, CycleRow, Health, RunRow, StageRow, StepRow, TimeRow, UnitRow
 
 __all__ = [
     "CacheRow",
@@ -14,6 +14,7 @@ __all__ = [
     "RunRow",
     "StageRow",
     "StepRow",
+    "TimeRow",
     "UnitRow",
     "host_class",
     "new_run_id",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from buildopt.host import Host
-from buildopt.record import statements
-from buildopt.record.rows import CrateCost, CycleRow, Health, RunRow, StageRow, StepRow, UnitRow
+from buildopt.record import statements, times
+from buildopt.record.rows import CrateCost, CycleRow, Health, RunRow, StageRow, StepRow, TimeRow, UnitRow
 
 if TYPE_CHECKING:
     from buildopt.record.database import Database
@@ -38,6 +38,7 @@ class Record:
         self._steps: list[StepRow] = []
         self._units: list[UnitRow] = []
         self._notes: list[str] = []
+        self._tests: list[tuple[str, str, float]] = []
 
     @classmethod
     def open(cls, host: Host, state: Path) -> Self:
@@ -55,7 +56,7 @@ class Record:
     def begin_run(self, run: RunRow) -> None:
         """Begin a run; what an unfinished one before it had gathered is dropped."""
         self._run = run
-        for gathered in (self._stages, self._steps, self._units, self._notes):
+        for gathered in (self._stages, self._steps, self._units, self._notes, self._tests):
             gathered.clear()
 
     def add_stage(self, stage: StageRow) -> None:
@@ -69,6 +70,10 @@ class Record:
     def add_units(self, stage: str, step: str, units: Iterable[UnitRow]) -> None:
         """Add the units of a step."""
         self._units.extend(unit._replace(stage=stage, step=step) for unit in units)
+
+    def add_tests(self, tests: Iterable[tuple[str, str, float]]) -> None:
+        """Add tests that passed: binary id, name, wall seconds of each."""
+        self._tests.extend(tests)
 
     def add_note(self, text: str) -> None:
         """Add one line that the run said to the person."""
@@ -85,8 +90,24 @@ class Record:
             return False
         run = self._run._replace(result=result, wall_seconds=wall_seconds, cpu_seconds=cpu_seconds, polluted=polluted)
         written = statements.Written(run, self._stages, self._steps, self._units, self._notes)
+        timed = self._times(run)
         self._run = None
-        return self._write(lambda connection: statements.insert(connection, written), 0) > 0
+
+        def write(connection: Any) -> int:
+            times.insert(connection, timed)
+            return statements.insert(connection, written)
+
+        return self._write(write, 0) > 0
+
+    def add_times(self, rows: Sequence[TimeRow]) -> int:
+        """Write samples that come from elsewhere, and return how many were taken; those known already change nothing."""
+
+        def write(connection: Any) -> int:
+            taken = times.insert(connection, rows)
+            times.forget(connection)
+            return taken
+
+        return self._write(write, 0)
 
     def add_cycle(self, cycle: CycleRow) -> None:
         """Write one cycle of a watch, at once and whole."""
@@ -94,7 +115,12 @@ class Record:
 
     def prune(self, keep: int) -> int:
         """Keep the last `keep` runs and ten times as many cycles, and return how many runs were removed."""
-        return self._write(lambda connection: statements.prune(connection, keep), 0)
+
+        def write(connection: Any) -> int:
+            times.forget(connection)
+            return statements.prune(connection, keep)
+
+        return self._write(write, 0)
 
     def runs(self, limit: int = 10) -> tuple[RunRow, ...]:
         """Return the last runs, newest first."""
@@ -144,6 +170,14 @@ class Record:
         found = self._read(lambda connection: statements.usual_seconds(connection, stage, like, last))
         return statements.median(found)
 
+    def times(self) -> tuple[TimeRow, ...]:
+        """Return what is known of how long tests and stages took, sorted."""
+        return self._read(times.select)
+
+    def stage_seconds(self, stages: Sequence[str], host_class: str, *, last: int) -> tuple[float, ...]:
+        """Return what the `last` successes of any of `stages` took on machines of `host_class`, newest first."""
+        return self._read(lambda connection: times.stage_seconds(connection, stages, host_class, last))
+
     def health(self) -> Health:
         """Return the state of the file, after reading it."""
         known = sum(self._read(statements.count))
@@ -172,6 +206,18 @@ class Record:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _times(self, run: RunRow) -> list[TimeRow]:
+        """Return the samples of a run: its tests, and its stages that passed and that nothing held up."""
+        if run.host_class is None:
+            return []
+        stages = [
+            ("", stage.name, stage.wall_seconds)
+            for stage in self._stages
+            if stage.result == "success" and not stage.lock_wait and stage.wall_seconds is not None
+        ]
+        at = int(run.started_at * 1000)
+        return [TimeRow(run.host_class, binary, name, at, took) for binary, name, took in (*stages, *self._tests)]
 
     def _read(self, query: Callable[[Any], tuple[T, ...]]) -> tuple[T, ...]:
         return self._database().read(query, ()) if self._path.exists() else ()

@@ -14,11 +14,14 @@ __all__ = [
     "RunRow",
     "StageRow",
     "StepRow",
+    "TimeRow",
     "UnitRow",
     "bounded",
     "bounded_list",
 ]
 
+_LONGEST_NAME = 500
+_LONGEST_SECONDS = 30 * 24 * 3600
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
 
 
@@ -134,6 +137,30 @@ class CycleRow(NamedTuple):
     cpu_seconds: float | None = None
     host_class: str | None = None
     """Machines of one class may be compared: `host_class` makes it."""
+
+
+class TimeRow(NamedTuple):
+    """How long a test or a stage took, once."""
+
+    host_class: str
+    binary: str
+    """nextest's binary id; empty where `name` is that of a stage."""
+    name: str
+    at: int
+    """When the run began, in milliseconds since the epoch."""
+    seconds: float
+    """Wall time."""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the record takes it: names and figures in bounds, and texts that a file can hold."""
+        texts = self[:3]
+        fits = all(len(text) <= _LONGEST_NAME and "\0" not in text for text in texts) and self.host_class and self.name
+        try:
+            "".join(texts).encode()
+        except UnicodeEncodeError:
+            return False
+        return bool(fits) and 0 <= self.at < 2**53 and 0 <= self.seconds <= _LONGEST_SECONDS
 
 
 class CrateCost(NamedTuple):

@@ -130,10 +130,41 @@ _CYCLES = (
     "CREATE INDEX cycle_by_time ON cycle (started_at)",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_RUNS_AND_UNITS, _CACHE_NOTES_POLLUTION, _CYCLES)
+# What takes time: a test of a test binary, or, where the binary is empty, a whole stage.
+_TIMES = (
+    """
+    CREATE TABLE timed (
+        key INTEGER PRIMARY KEY,
+        host_class TEXT NOT NULL,
+        binary TEXT NOT NULL,
+        name TEXT NOT NULL,
+        UNIQUE (host_class, binary, name)
+    )
+    """,
+    """
+    CREATE TABLE sample (
+        timed INTEGER NOT NULL REFERENCES timed (key) ON DELETE CASCADE,
+        at INTEGER NOT NULL,
+        seconds REAL NOT NULL,
+        PRIMARY KEY (timed, at, seconds)
+    ) WITHOUT ROWID
+    """,
+    """
+    INSERT INTO timed (host_class, binary, name) SELECT DISTINCT run.host_class, '', stage.name
+    FROM stage JOIN run ON run.key = stage.run
+    WHERE run.host_class IS NOT NULL AND stage.result = 'success' AND stage.lock_wait = 0 AND stage.wall_seconds IS NOT NULL
+    """,
+    """
+    INSERT OR IGNORE INTO sample SELECT timed.key, CAST(run.started_at * 1000 AS INTEGER), stage.wall_seconds
+    FROM stage JOIN run ON run.key = stage.run JOIN timed ON timed.host_class = run.host_class AND timed.name = stage.name
+    WHERE stage.result = 'success' AND stage.lock_wait = 0 AND stage.wall_seconds IS NOT NULL
+    """,
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_RUNS_AND_UNITS, _CACHE_NOTES_POLLUTION, _CYCLES, _TIMES)
 """`STEPS[n]` leads from format n to format n + 1."""
 
 FORMAT = len(STEPS)
 """The format that this buildopt writes, kept in the file as `PRAGMA user_version`."""
 
-TABLES = frozenset({"run", "stage", "step", "unit", "cache", "note", "cycle"})
+TABLES = frozenset({"run", "stage", "step", "unit", "cache", "note", "cycle", "timed", "sample"})

@@ -32,7 +32,7 @@ def show_run(host: Host, arguments: argparse.Namespace, via_nox: bool) -> int:
         context.host = Host({**host.environ, "CARGO_TERM_COLOR": host.environ.get("CARGO_TERM_COLOR", "always")})
     emit = _with_ci_job(context, console)
     if arguments.verb == "dev-test":
-        outcome = run_tests(context, arguments.names, emit=emit)
+        outcome = run_tests(context, arguments.names, emit=emit, shard=arguments.shard, durations=arguments.durations)
     else:
         stages = wanted or [first_stage(context)]
         only = arguments.verb == "run" and arguments.only

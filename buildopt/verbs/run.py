@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 from buildopt import cargo
 from buildopt.errors import ArgumentError, MachineRefused, Problem, ProfileError, ToolMissing
+from buildopt.measure.timeouts import SAMPLES, follow
 from buildopt.pipeline.events import Event, Note
 from buildopt.pipeline.graph import stages_in_order
 from buildopt.pipeline.plan import PlannedStage, Selection, Work, feature_notes, plan_stage
 from buildopt.pipeline.recording import Recording
 from buildopt.pipeline.runner import Outcome, run_stages
-from buildopt.profile.model import Stage
-from buildopt.record import Record, new_run_id
+from buildopt.profile.model import Stage, Timeout
+from buildopt.record import Record, host_class, new_run_id
 from buildopt.verbs.compiler import compiler_for
 from buildopt.verbs.context import Context
 
-__all__ = ["changed", "environment", "execute", "first_stage", "plan_work", "run", "work_of"]
+__all__ = ["changed", "environment", "execute", "first_stage", "plan_work", "run", "timeout_of", "work_of"]
 
 _DEV_STAGE = "quick-check"
 _BUILT_IN_PROFILES = ("dev", "release", "test", "bench")
@@ -58,8 +59,9 @@ def run(
         notes: list[str] = []
         for name, stage in stages.items():
             chosen = affected if (scope or stage.scope) == "affected" else None
-            planned.append(_plan_stage(context, record, name, stage, chosen))
-            notes += feature_notes(work_of(name, stage), context.workspace, profile)
+            work = work_of(context, name, stage)
+            planned.append(_plan_stage(context, record, work, chosen))
+            notes += feature_notes(work, context.workspace, profile)
         return execute(context, record, planned, f"run {' '.join(wanted)}", emit, notes)
 
 
@@ -122,19 +124,26 @@ def execute(
     return outcome
 
 
-def work_of(name: str, stage: Stage) -> Work:
+def work_of(context: Context, name: str, stage: Stage) -> Work:
     """Return what the stage `name` of a profile is to do."""
-    timeout = None if stage.timeout == "auto" else stage.timeout
+    timeout = timeout_of(context, stage.timeout, (name,))
     return Work(name, stage.run, stage.features, stage.cargo_profile, stage.all_targets, timeout, stage.budget)
 
 
-def _plan_stage(context: Context, record: Record, name: str, stage: Stage, affected: Selection | None) -> PlannedStage:
+def timeout_of(context: Context, declared: Timeout | None, names: Sequence[str]) -> float | None:
+    """Return a timeout in seconds; `auto` follows what the stages `names` took before on machines of this class."""
+    if declared != "auto":
+        return declared
+    with Record.open(context.host, context.state) as record:
+        return follow(record.stage_seconds(names, host_class(context.host), last=SAMPLES))
+
+
+def _plan_stage(context: Context, record: Record, work: Work, affected: Selection | None) -> PlannedStage:
     members = context.workspace.members
     whole = Selection(members, whole=True, why=f"all {len(members)} packages")
-    work = work_of(name, stage)
     if affected is None or affected.packages:
         return plan_work(context, work, affected or whole)
-    if not record.has_passed(name):
+    if not record.has_passed(work.name):
         return plan_work(context, work, whole._replace(why=f"{affected.why}; never passed before: all packages"))
     nothing = plan_work(context, work._replace(run=()), affected)
     return nothing._replace(skipped=f"{affected.why} (--scope workspace runs all packages)")

@@ -2,46 +2,101 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from buildopt.cargo.model import Package
-from buildopt.errors import ArgumentError
+from buildopt.cargo.nextest import SLICES_SINCE
+from buildopt.errors import ArgumentError, Problem, ProfileError, ToolMissing
+from buildopt.measure.shards import weights
 from buildopt.pipeline.events import Event
 from buildopt.pipeline.plan import PlannedStage, Selection, Work
 from buildopt.pipeline.runner import Outcome
+from buildopt.pipeline.sharding import Shard
 from buildopt.profile.model import Profile, Stage, TestGroup
 from buildopt.record import Record
 from buildopt.verbs.context import Context
-from buildopt.verbs.run import execute, plan_work
+from buildopt.verbs.durations import read_durations
+from buildopt.verbs.run import execute, plan_work, timeout_of
 
 __all__ = ["packages_of", "run_tests"]
 
 
-def run_tests(context: Context, names: Sequence[str], *, emit: Callable[[Event], None]) -> Outcome:
+def run_tests(
+    context: Context,
+    names: Sequence[str],
+    *,
+    emit: Callable[[Event], None],
+    shard: tuple[int, int] | None = None,
+    durations: Path | None = None,
+) -> Outcome:
     """Run the tests that each of `names` means: a test group, else a package, else a part of test names.
 
-    Without names, all tests of the workspace run. Raises ArgumentError when a group names a package that is not there.
+    Without names, all tests of the workspace run. With `shard` (I, N) only the part I of N of them, balanced by what the
+    file `durations` knows of each test, or else the record; a file that cannot be used is said and costs balance.
+    Raises ArgumentError when a group names a package that is not there, and for a shard of a part of test names;
+    ToolMissing for a shard without a nextest that can split.
     """
     context.check_requires()
-    planned = [_planned(context, name) for name in names or ("",)]
     with Record.open(context.host, context.state) as record:
-        return execute(context, record, planned, " ".join(("dev-test", *names)), emit)
+        part, notes = _part(context, record, shard, durations)
+        planned = [_planned(context, name, part) for name in names or ("",)]
+        command = " ".join(("dev-test", *names, *(("--shard", str(part)) if part else ())))
+        return execute(context, record, planned, command, emit, notes)
 
 
-def _planned(context: Context, name: str) -> PlannedStage:
+def _part(
+    context: Context, record: Record, shard: tuple[int, int] | None, durations: Path | None
+) -> tuple[Shard | None, list[str]]:
+    if shard is None:
+        return None, ["--durations is for --shard only: it is not read"] if durations else []
+    _check_nextest(context)
+    if durations is None:
+        rows, note = record.times(), None
+    else:
+        rows, note = read_durations(context.host, durations)
+    return Shard(*shard, weights(((row.binary, row.name), row.seconds) for row in rows if row.binary)), [
+        note
+    ] if note else []
+
+
+def _check_nextest(context: Context) -> None:
+    cargo = context.loaded.profile.cargo
+    if cargo is not None and cargo.test_runner == "cargo":
+        problem = Problem("tests are split by cargo-nextest", key="cargo.test-runner", hint='"auto" or "nextest"')
+        raise ProfileError("the profile cannot be used with --shard", problems=(problem,))
+    found = context.components.nextest
+    if found is None or tuple(int(part) for part in re.findall(r"\d+", found)[:3]) < SLICES_SINCE:
+        wanted = ".".join(map(str, SLICES_SINCE))
+        raise ToolMissing(
+            f"--shard needs cargo-nextest {wanted} or later, {f'this is {found}' if found else 'which is not there'}",
+            hint="cargo install --locked cargo-nextest",
+        )
+
+
+def _planned(context: Context, name: str, shard: Shard | None) -> PlannedStage:
     members = context.workspace.members
     group = _group(context.loaded.profile, name, members)
+    if shard is not None and group.filter is not None:
+        raise ArgumentError(
+            f"--shard: {name!r} means a part of test names, and those are not split",
+            hint="name test groups or packages, or nothing for all tests",
+        )
     packages = packages_of(group, members, f"tests.{name}.packages")
+    title = f"dev-test {name}".strip()
+    titles = [title] if shard is None else [f"{title} {number}/{shard.of}" for number in range(1, shard.of + 1)]
     work = Work(
-        name=f"dev-test {name}".strip(),
+        name=titles[0] if shard is None else titles[shard.number - 1],
         run=("test",),
         features=group.features,
         cargo_profile=group.cargo_profile,
         all_targets=False,
-        timeout=None if group.timeout == "auto" else group.timeout,
+        timeout=timeout_of(context, group.timeout, titles),
         budget=group.budget,
         test_filter=group.filter,
+        shard=shard,
     )
     selection = Selection(packages, whole=not group.packages, why=_why(group, packages, len(members)))
     if packages:

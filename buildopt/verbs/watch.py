@@ -204,7 +204,7 @@ class _Work:
         chosen = tuple(package for package in members if package.id in set(packages))
         declared = context.loaded.profile.stages[stage]
         selection = Selection(chosen, len(chosen) == len(members), why)
-        planned = plan_work(context, work_of(stage, declared), selection)
+        planned = plan_work(context, work_of(context, stage, declared), selection)
         if self._compiler is None:
             self._compiler, note = compiler_for(context, True)
             if note:
