@@ -174,6 +174,28 @@ class Files:
         except OSError as error:
             raise _refused("remove", path, error) from error
 
+    def touch(self, path: Path | str) -> None:
+        """Stamp `path` (a symlink itself, not what it leads to) with the time that its file system has now.
+
+        Nothing happens when it is gone. Raises MachineRefused where the stamp may not be changed.
+        """
+        self._stamp(path, None)
+
+    def set_mtime(self, path: Path | str, mtime_ns: int) -> None:
+        """Stamp `path` (a symlink itself) with a time in nanoseconds, which the file system may round; else as `touch`."""
+        self._stamp(path, (mtime_ns, mtime_ns))
+
+    def _stamp(self, path: Path | str, times: tuple[int, int] | None) -> None:
+        try:
+            if times is None:
+                os.utime(path, follow_symlinks=False)
+            else:
+                os.utime(path, ns=times, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _refused("stamp", path, error) from error
+
     def make_directory(self, path: Path) -> None:
         """Create `path` and its parents; nothing happens when it exists."""
         if path.is_dir():
