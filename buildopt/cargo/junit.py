@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["MOST_BYTES", "TestTime", "parse_report"]
+__all__ = ["MOST_BYTES", "TimedTest", "parse_report"]
 
 MOST_BYTES = 64 * 2**20
 """A report beyond this is not read."""
@@ -15,22 +15,22 @@ _MOST_TESTS = 200_000
 _NOT_A_TIME = frozenset(("failure", "error", "skipped"))
 
 
-class TestTime(NamedTuple):
+class TimedTest(NamedTuple):
     """How long one test took."""
 
     binary: str
     """nextest's binary id."""
     test: str
     seconds: float
-    """Wall time of its process."""
+    """Wall time of its process; CPU time where it stands for many tests."""
 
 
 class _Reader:
     """Gathers the test cases; a failed test may have ended early, so that its time says nothing."""
 
     def __init__(self) -> None:
-        self.times: list[TestTime] = []
-        self._case: TestTime | None = None
+        self.times: list[TimedTest] = []
+        self._case: TimedTest | None = None
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         if name == "testcase":
@@ -46,7 +46,7 @@ class _Reader:
         raise ValueError("a report of tests declares no document type")
 
 
-def parse_report(text: bytes) -> tuple[TestTime, ...]:
+def parse_report(text: bytes) -> tuple[TimedTest, ...]:
     """Return the tests that passed, in the order of the report.
 
     Raises ValueError when it is too large, not well-formed, or has a document type (and so perhaps entities).
@@ -55,7 +55,7 @@ def parse_report(text: bytes) -> tuple[TestTime, ...]:
 
     if len(text) > MOST_BYTES:
         raise ValueError(f"the report has more than {MOST_BYTES // 2**20} MiB")
-    reader, parser = _Reader(), expat.ParserCreate()
+    reader, parser = _Reader(), expat.ParserCreate("utf-8")
     parser.StartDoctypeDeclHandler = reader.refuse
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
@@ -66,9 +66,9 @@ def parse_report(text: bytes) -> tuple[TestTime, ...]:
     return tuple(reader.times)
 
 
-def _case(attributes: Mapping[str, str]) -> TestTime | None:
+def _case(attributes: Mapping[str, str]) -> TimedTest | None:
     try:
-        time = TestTime(attributes["classname"], attributes["name"], float(attributes["time"]))
+        time = TimedTest(attributes["classname"], attributes["name"], float(attributes["time"]))
     except (KeyError, ValueError):
         return None
     return time if math.isfinite(time.seconds) and time.seconds >= 0 else None

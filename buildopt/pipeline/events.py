@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from buildopt.cargo.junit import TestTime
+from buildopt.cargo.junit import TimedTest
 from buildopt.cargo.units import UnitRow
 
 __all__ = [
     "CacheUse", "Event", "LockWait", "Note", "Output", "Result", "RunFinished", "RunStarted", "Spawned", "StageFinished",
-    "StageStarted", "StepFinished", "StepStarted", "TestTimes", "Units",
+    "StageStarted", "StepFinished", "StepStarted", "TimedTests", "Units",
 ]  # fmt: skip
 
 Result = Literal["success", "failure", "timeout", "cancelled", "skipped"]
@@ -94,12 +94,12 @@ class Units(NamedTuple):
     units: tuple[UnitRow, ...]
 
 
-class TestTimes(NamedTuple):
+class TimedTests(NamedTuple):
     """The tests of a step that passed, and how long each took."""
 
     stage: str
     step: str
-    tests: tuple[TestTime, ...]
+    tests: tuple[TimedTest, ...]
 
 
 class StepFinished(NamedTuple):
@@ -143,6 +143,6 @@ class RunFinished(NamedTuple):
 
 
 Event = (
-    RunStarted | StageStarted | StepStarted | Spawned | Output | Note | LockWait | Units | TestTimes | StepFinished
+    RunStarted | StageStarted | StepStarted | Spawned | Output | Note | LockWait | Units | TimedTests | StepFinished
     | StageFinished | RunFinished
 )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from buildopt.cargo.model import Components, Package, Workspace
 from buildopt.errors import ToolMissing
+from buildopt.measure.shards import DOC_TESTS, TestName
 from buildopt.pipeline.sharding import Shard, choose_tests
 from buildopt.profile.model import CargoProfile, Profile, Step
 
@@ -27,6 +28,8 @@ class Invocation(NamedTuple):
     """Whether Cargo tells of every unit (JSON messages on stdout, timings, reasons on stderr)."""
     timed: bool = False
     """Whether it is a run of nextest, which can tell how long each test took."""
+    charged_to: TestName | None = None
+    """The test that its CPU time is recorded for, where nobody tells the times of the tests it runs."""
     then: Callable[[bytes], Further] | None = None
     """What is run next, out of what it printed, which is then not shown."""
 
@@ -180,7 +183,8 @@ def _test_runs(work: Work, selection: Selection, tools: Tools, chosen: tuple[str
     doc = Selection(documented, whole=False, why="")
     chosen_doc = (*_selected(doc), *_features(work.features, doc))
     doctests = (cargo, "test", "--doc", *chosen_doc, *profile, *config, *names)
-    return (tests, Invocation(doctests, measured=False))
+    group = work.name if work.shard is None else work.shard.group
+    return (tests, Invocation(doctests, measured=False, charged_to=(DOC_TESTS, group)))
 
 
 def _nextest_run(run: tuple[str, ...], more: tuple[str, ...]) -> Invocation:

@@ -13,7 +13,7 @@ from buildopt.pipeline.events import (
     StageFinished,
     StepFinished,
     StepStarted,
-    TestTimes,
+    TimedTests,
     Units,
 )
 from buildopt.record import CacheRow, Record, RunRow, StageRow, StepRow, UnitRow, host_class
@@ -42,7 +42,7 @@ class Recording:
                 self._argv.setdefault((event.stage, event.step), event.argv)
             case Units():
                 self._record.add_units(event.stage, event.step, (UnitRow(*unit) for unit in event.units))
-            case TestTimes():
+            case TimedTests():
                 self._record.add_tests(event.tests)
             case StepFinished():
                 argv = self._argv.get((event.stage, event.step), ())

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from buildopt.cargo.junit import TestTime
+from buildopt.cargo.junit import TimedTest
 from buildopt.cargo.messages import MessageStream
 from buildopt.cargo.stderr import StderrReader
 from buildopt.cargo.timings import parse_timings
@@ -29,11 +29,11 @@ from buildopt.pipeline.events import (
     StageStarted,
     StepFinished,
     StepStarted,
-    TestTimes,
+    TimedTests,
     Units,
 )
 from buildopt.pipeline.plan import Invocation, PlannedStage, PlannedStep
-from buildopt.pipeline.test_report import test_report
+from buildopt.pipeline.times_report import times_report
 
 __all__ = ["Compiler", "Outcome", "run_stages"]
 
@@ -73,7 +73,7 @@ class _Measured(NamedTuple):
 
     finished: Finished
     units: tuple[UnitRow, ...]
-    tests: tuple[TestTime, ...]
+    tests: tuple[TimedTest, ...]
     listed: bytes
     """What it printed for buildopt to read, and not for the person."""
     lock_wait: bool
@@ -170,9 +170,12 @@ class _Runner:
                 units += measured.units
                 self.emit(Units(stage, planned.step, measured.units))
             if measured.tests:
-                self.emit(TestTimes(stage, planned.step, measured.tests))
+                self.emit(TimedTests(stage, planned.step, measured.tests))
             if measured.finished.returncode != 0 or measured.finished.cancelled:
                 break
+            if invocation.charged_to is not None:
+                charged = TimedTest(*invocation.charged_to, measured.finished.cpu_seconds)
+                self.emit(TimedTests(stage, planned.step, (charged,)))
             if invocation.then is not None:
                 further = invocation.then(measured.listed)
                 self.emit(Note(further.note))
@@ -226,7 +229,7 @@ class _Runner:
 
         env = {**self.env, **(self.compiler.env if self.wrapper_on else self.compiler.without)}
         alive = self.compiler.alive if self.wrapper_on else None
-        with test_report(self.host, self.root, invocation) as report, _storage_watch(alive, cancel) as watched:
+        with times_report(self.host, self.root, invocation) as report, _storage_watch(alive, cancel) as watched:
             finished = self.host.run(
                 Command(report.argv, self.root, env, timeout),
                 on_stdout=on_stdout,

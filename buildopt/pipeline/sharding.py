@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from buildopt.cargo.nextest import filtersets, parse_listing
-from buildopt.measure.shards import Split, TestName, split
+from buildopt.measure.shards import DOC_TESTS, Split, TestName, split
 from buildopt.units import format_duration
 
 __all__ = ["Chosen", "Shard", "choose_tests"]
@@ -20,6 +20,8 @@ class Shard(NamedTuple):
     of: int
     seconds: Mapping[TestName, float]
     """What each test took before. All jobs of a run must be given the same."""
+    group: str = ""
+    """Whose documentation tests the first job runs besides."""
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
@@ -47,7 +49,7 @@ def choose_tests(listing: bytes, shard: Shard) -> Chosen:
         tests = parse_listing(listing)
     except ValueError as error:
         return Chosen((shard.slice,), f"shard {shard}: nextest deals out the tests, {error}")
-    jobs, unknown = split(tests, shard.seconds, shard.of)
+    jobs, unknown = split(tests, shard.seconds, shard.of, shard.seconds.get((DOC_TESTS, shard.group), 0.0))
     named = [filtersets(job.tests, tests) for job in jobs]
     others = filtersets(unknown, tests)
     if others is None or any(part is None for part in named):
@@ -71,6 +73,8 @@ def _count(tests: Mapping[str, tuple[str, ...]]) -> int:
 
 
 def _note(shard: Shard, job: Split, total: float, unknown: int) -> str:
-    text = f"{_count(job.tests)} tests of {format_duration(job.seconds)} out of {format_duration(total)}, by recorded times"
+    count = _count(job.tests)
+    tests = "1 test" if count == 1 else f"{count} tests"
+    text = f"{tests} of {format_duration(job.seconds)} out of {format_duration(total)}, by recorded times"
     more = f"; {unknown} without one are dealt out by nextest" if unknown else ""
     return f"shard {shard}: {text}{more}"

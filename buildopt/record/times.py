@@ -15,7 +15,7 @@ __all__ = ["forget", "insert", "select", "stage_seconds"]
 _TEST_SAMPLES = 5
 _STAGE_SAMPLES = 50
 _MOST_TIMED = 200_000
-_UNSEEN_MILLISECONDS = 14 * 24 * 3600 * 1000  # a test that no run had for two weeks is taken for removed
+_OLD_MILLISECONDS = 14 * 24 * 3600 * 1000  # a test that no run had for two weeks is taken for removed
 
 
 def insert(connection: Connection, rows: Iterable[TimeRow]) -> int:
@@ -59,16 +59,19 @@ def stage_seconds(connection: Connection, stages: Sequence[str], host_class: str
 
 
 def forget(connection: Connection) -> None:
-    """Remove tests that have long not been seen, and the oldest beyond what is kept at all."""
-    connection.execute(
-        "WITH seen AS (SELECT timed, max(at) AS newest FROM sample GROUP BY timed),"
-        " classes AS (SELECT host_class, max(newest) AS newest FROM seen JOIN timed ON key = timed WHERE binary <> '' GROUP BY 1)"
-        " DELETE FROM timed WHERE binary <> '' AND coalesce((SELECT newest FROM seen WHERE timed = key), 0)"
-        " < (SELECT newest FROM classes WHERE classes.host_class = timed.host_class) - ?",
-        (_UNSEEN_MILLISECONDS,),
-    )
-    connection.execute(
-        "DELETE FROM timed WHERE key IN (SELECT timed FROM sample GROUP BY timed"
-        " ORDER BY max(at) DESC, timed DESC LIMIT -1 OFFSET ?)",
-        (_MOST_TIMED,),
-    )
+    """Remove samples of tests that are old beside the newest of their class of machine, and what is beyond all bounds."""
+    for host_class, newest in connection.execute(
+        "SELECT host_class, max(at) FROM timed JOIN sample ON timed = key WHERE binary <> '' GROUP BY host_class"
+    ).fetchall():
+        connection.execute(
+            "DELETE FROM sample WHERE at < ? AND timed IN (SELECT key FROM timed WHERE host_class = ? AND binary <> '')",
+            (newest - _OLD_MILLISECONDS, host_class),
+        )
+    connection.execute("DELETE FROM timed WHERE NOT EXISTS (SELECT 1 FROM sample WHERE timed = key)")
+    (count,) = connection.execute("SELECT count(*) FROM timed").fetchone()
+    if count > _MOST_TIMED:
+        connection.execute(
+            "DELETE FROM timed WHERE key IN (SELECT key FROM timed JOIN sample ON timed = key GROUP BY key"
+            " ORDER BY max(at), host_class, binary, name LIMIT ?)",
+            (count - _MOST_TIMED,),
+        )

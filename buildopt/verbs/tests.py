@@ -53,13 +53,9 @@ def _part(
     if shard is None:
         return None, ["--durations is for --shard only: it is not read"] if durations else []
     _check_nextest(context)
-    if durations is None:
-        rows, note = record.times(), None
-    else:
-        rows, note = read_durations(context.host, durations)
-    return Shard(*shard, weights(((row.binary, row.name), row.seconds) for row in rows if row.binary)), [
-        note
-    ] if note else []
+    rows, note = (record.times(), None) if durations is None else read_durations(context.host, durations)
+    seconds = weights(((row.binary, row.name), row.seconds) for row in rows if row.binary)
+    return Shard(*shard, seconds), [note] if note else []
 
 
 def _check_nextest(context: Context) -> None:
@@ -88,7 +84,7 @@ def _planned(context: Context, name: str, shard: Shard | None) -> PlannedStage:
     title = f"dev-test {name}".strip()
     titles = [title] if shard is None else [f"{title} {number}/{shard.of}" for number in range(1, shard.of + 1)]
     work = Work(
-        name=titles[0] if shard is None else titles[shard.number - 1],
+        name=title if shard is None else titles[shard.number - 1],
         run=("test",),
         features=group.features,
         cargo_profile=group.cargo_profile,
@@ -96,7 +92,7 @@ def _planned(context: Context, name: str, shard: Shard | None) -> PlannedStage:
         timeout=timeout_of(context, group.timeout, titles),
         budget=group.budget,
         test_filter=group.filter,
-        shard=shard,
+        shard=shard and shard._replace(group=title),
     )
     selection = Selection(packages, whole=not group.packages, why=_why(group, packages, len(members)))
     if packages:

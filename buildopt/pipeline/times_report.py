@@ -7,25 +7,25 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from buildopt.cargo.junit import MOST_BYTES, TestTime, parse_report
+from buildopt.cargo.junit import MOST_BYTES, TimedTest, parse_report
 from buildopt.cargo.nextest import own_report, report_config
 from buildopt.errors import MachineRefused
 from buildopt.host import Host
 from buildopt.pipeline.plan import Invocation
 
-__all__ = ["Report", "test_report"]
+__all__ = ["Report", "times_report"]
 
 
 class Report(NamedTuple):
     """One call, and what it leaves behind."""
 
     argv: tuple[str, ...]
-    read: Callable[[], tuple[tuple[TestTime, ...], str | None]]
+    read: Callable[[], tuple[tuple[TimedTest, ...], str | None]]
     """Return the tests that passed, and a line for the person when they cannot be told."""
 
 
 @contextmanager
-def test_report(host: Host, root: Path, invocation: Invocation) -> Iterator[Report]:
+def times_report(host: Host, root: Path, invocation: Invocation) -> Iterator[Report]:
     """Yield `invocation` as a call that leaves a report; read it before the with block ends."""
     argv = invocation.argv
     with ExitStack() as stack:
@@ -53,7 +53,7 @@ def _places(host: Host, root: Path, stack: ExitStack) -> tuple[Path | None, Path
     return config, report
 
 
-def _read(host: Host, path: Path, before: tuple[int, int, int] | None) -> tuple[tuple[TestTime, ...], str | None]:
+def _read(host: Host, path: Path, before: tuple[int, int, int] | None) -> tuple[tuple[TimedTest, ...], str | None]:
     after = host.files.stamp(path)
     if after is None or after == before:  # no test was run
         return (), None
