@@ -29,7 +29,11 @@ def show_durations(host: Host, arguments: argparse.Namespace, via_nox: bool) -> 
     else:
         what = "written to" if exporting else "taken from"
         names = ", ".join(map(str, arguments.files)) if len(paths) < 4 else f"{len(paths)} files"
-        sys.stdout.write(f"{done.tests} tests and {done.stages} stages, {done.samples} samples {what} {names}\n")
+        tests, stages, samples = (
+            f"{count} {word}{'' if count == 1 else 's'}"
+            for count, word in ((done.tests, "test"), (done.stages, "stage"), (done.samples, "sample"))
+        )
+        sys.stdout.write(f"{tests} and {stages}, {samples} {what} {names}\n")
     return 0
 
 

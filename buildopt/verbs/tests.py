@@ -55,6 +55,8 @@ def _part(
     _check_nextest(context)
     rows, note = (record.times(), None) if durations is None else read_durations(context.host, durations)
     seconds = weights(((row.binary, row.name), row.seconds) for row in rows if row.binary)
+    if seconds and durations is None:
+        note = "the record of this machine says who runs what, and every run changes it: give all shards one file (--durations)"
     return Shard(*shard, seconds), [note] if note else []
 
 
