@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from buildopt.errors import BuildoptError, ManifestError, Problem
-from buildopt.generate import cargo_config, docker, gates, gitignore, host_config, include_line, vscode
+from buildopt.generate import cargo_config, ci, docker, gates, gitignore, host_config, include_line, vscode
 from buildopt.generate.model import Generated, Inputs
 from buildopt.generate.starter import starter_noxfile, starter_profile
 from buildopt.generate.toml import decode, encode
@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from buildopt.cargo.model import Workspace
     from buildopt.profile.model import Profile
 
-__all__ = ["EMPTY_CARGO_FILE", "Generated", "Inputs", "generate", "starter_noxfile", "starter_profile", "wanted_paths"]
+__all__ = [
+    "EMPTY_CARGO_FILE",
+    "Generated",
+    "Inputs",
+    "generate",
+    "loose_paths",
+    "starter_noxfile",
+    "starter_profile",
+    "wanted_paths",
+]
 
 CARGO_FILE = ".cargo/buildopt.toml"
 EMPTY_CARGO_FILE = cargo_config.HEADER.encode()
@@ -28,10 +37,15 @@ INCLUDE_SINCE = (1, 94)
 
 def wanted_paths(profile: Profile, workspace: Workspace) -> tuple[str, ...]:
     """Return the files, relative to the root, whose current content `generate` needs."""
-    paths = {CARGO_FILE, HOST_FILE, *CONFIG_FILES, ".gitignore", *docker.input_paths(profile)}
+    paths = {CARGO_FILE, HOST_FILE, *CONFIG_FILES, ".gitignore", *docker.input_paths(profile), *ci.CI_PATHS}
     if profile.ide is not None:
         paths.add(EDITOR_FILE)
     return tuple(sorted(paths | {*gates.gate_paths(profile.features, workspace)}))
+
+
+def loose_paths(profile: Profile) -> tuple[str, ...]:
+    """Return those of `wanted_paths` that are only looked at: whatever stands there must not stop a sync."""
+    return (*docker.loose_paths(profile), *ci.loose_paths(profile))
 
 
 def generate(inputs: Inputs) -> Generated:
@@ -40,7 +54,7 @@ def generate(inputs: Inputs) -> Generated:
     Raises ProfileError, ManifestError or GateRefused; when several parts cannot be accepted, the first class of error
     carries the problems of all of them.
     """
-    parts = (_cargo_files, _gitignore, _editor, _gates, _docker)
+    parts = (_cargo_files, _gitignore, _editor, _gates, _docker, ci.ci_files)
     files: dict[str, bytes | None] = {}
     notes: list[str] = []
     gated: tuple[str, ...] = ()
@@ -143,10 +157,10 @@ def _gates(inputs: Inputs) -> Generated:
 
 
 def _docker(inputs: Inputs) -> Generated:
-    if inputs.profile.docker is None:
-        return Generated({}, (), ())
-    found = docker.render(inputs.profile.docker, inputs)
-    return Generated({path: text.encode() for path, text in found.files.items()}, found.notes, ())
+    wanted = inputs.profile.docker
+    found = docker.leave(inputs.texts) if wanted is None else docker.render(wanted, inputs)
+    files = {path: None if text is None else text.encode() for path, text in found.files.items()}
+    return Generated(files, found.notes, ())
 
 
 def _version(text: str) -> tuple[int, int]:

@@ -23,6 +23,13 @@ class Inputs(NamedTuple):
     memory_bytes: int | None
     texts: Mapping[str, bytes]
     """Current content by path relative to the root; a file that does not exist is absent."""
+    ci_profile: Profile | None = None
+    """The profile as a CI job reads it, where that differs: what CI runs must not depend on who generates it."""
+
+    @property
+    def as_in_ci(self) -> Profile:
+        """Return the profile as a CI job reads it."""
+        return self.ci_profile or self.profile
 
 
 class Generated(NamedTuple):

@@ -19,6 +19,7 @@ from buildopt.host.files import digest
 
 if TYPE_CHECKING:  # it takes 15 ms to load, in which Cargo can answer
     from buildopt.profile import Loaded
+    from buildopt.profile.model import Profile
 
 __all__ = ["PROFILE_NAME", "Context", "find_workspace"]
 
@@ -70,17 +71,27 @@ class Context:
         return self._parsed
 
     @cached_property
+    def ci_profile(self) -> Profile:
+        """Return the profile as a CI job on Linux reads it: what is generated for CI is the same wherever that is done."""
+        if not any("override" in table for _, table in self.loaded.documents):
+            return self.loaded.profile
+        return self._load(ci=True, system="linux").profile
+
+    @cached_property
     def _parsed(self) -> Loaded:
         if self.host.files.read(self.profile_path) is None:
             raise ProfileError(f"there is no {self.profile_path}", hint="buildopt init writes one")
+        return self._load(ci=self.host.in_ci, system=self.host.system)
+
+    def _load(self, *, ci: bool, system: str) -> Loaded:
         return profile.load(
             self.profile_path,
             root=self.root,
             read=self.host.files.read,
             environ=self.host.environ,
             call=self.settings,
-            ci=self.host.in_ci,
-            system=self.host.system,
+            ci=ci,
+            system=system,
             strict=self.strict,
         )
 

@@ -38,7 +38,8 @@ def _plan(context: Context, *, for_host: bool) -> Plan:
     context.check_requires()
     host, root = context.host, context.root
     wants_linker = for_host and profile.cargo is not None and profile.cargo.linker is not None
-    texts = sync.read_texts(host, root, generate.wanted_paths(profile, context.workspace))
+    paths, loose = generate.wanted_paths(profile, context.workspace), generate.loose_paths(profile)
+    texts = sync.read_texts(host, root, paths, loose=loose)
     inputs = generate.Inputs(
         profile=profile,
         workspace=context.workspace,
@@ -48,6 +49,7 @@ def _plan(context: Context, *, for_host: bool) -> Plan:
         cores=host.cores,
         memory_bytes=host.memory_bytes,
         texts=texts,
+        ci_profile=context.ci_profile,
     )
     return sync.make_plan(host, root, generate.generate(inputs), texts)
 

@@ -179,7 +179,8 @@ def test_only_the_files_that_are_needed_are_asked_for() -> None:
     workspace = made_workspace(files)
     always = {
         ".cargo/buildopt.host.toml", ".cargo/buildopt.toml", ".cargo/config", ".cargo/config.toml", ".dockerignore",
-        ".gitignore", "Dockerfile",
+        ".github/buildopt.pins.toml", ".github/workflows/buildopt.yml", ".gitignore", ".gitlab-ci.yml", ".gitlab/buildopt.yml",
+        "Dockerfile",
     }  # fmt: skip
     assert set(wanted_paths(Profile(version=1), workspace)) == always
     gates = Profile(version=1, features={"a": {"x": ()}}, ide=Ide())

@@ -1,0 +1,118 @@
+"""CI out of the profile: the files of each host, the pins that they use, and the removal of what is no longer wanted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from buildopt.errors import ManifestError, Problem
+from buildopt.generate.ci.mark import is_ours, is_unchanged
+from buildopt.generate.model import Generated
+from buildopt.generate.toml import decode, encode
+
+if TYPE_CHECKING:
+    from buildopt.generate.ci.lanes import Pipeline
+    from buildopt.generate.ci.pins import Pins
+    from buildopt.generate.model import Inputs
+    from buildopt.profile.model import Profile
+
+__all__ = ["CI_PATHS", "GITLAB_FILE", "PINS_FILE", "WORKFLOW", "ci_files", "loose_paths"]
+
+WORKFLOW = ".github/workflows/buildopt.yml"
+PINS_FILE = ".github/buildopt.pins.toml"
+GITLAB_FILE = ".gitlab/buildopt.yml"
+GITLAB_ROOT = ".gitlab-ci.yml"
+CI_PATHS = (WORKFLOW, PINS_FILE, GITLAB_FILE, GITLAB_ROOT)
+"""Files whose current content `ci_files` needs."""
+_INCLUDED = re.compile(rf"^[^#\n]*{re.escape(GITLAB_FILE)}", re.MULTILINE)
+
+
+def loose_paths(profile: Profile) -> tuple[str, ...]:
+    """Return those of `CI_PATHS` that are only looked at."""
+    return CI_PATHS if profile.ci is None else (GITLAB_ROOT,)
+
+
+def ci_files(inputs: Inputs) -> Generated:
+    """Return the files of the hosts that `[ci]` names, and none for those of ours that it no longer names.
+
+    Raises ProfileError for what cannot be made into CI, ManifestError for a file in the way and for pins that cannot be
+    used.
+    """
+    ci = inputs.as_in_ci.ci
+    files: dict[str, bytes | None] = {}
+    notes: list[str] = []
+    if ci is not None and (ci.github or ci.gitlab):
+        from buildopt.generate.ci.lanes import lanes  # noqa: PLC0415 - only where CI is declared
+
+        _declared(inputs, lanes(inputs.as_in_ci, inputs.workspace), files, notes)
+    wanted = {WORKFLOW: ci and ci.github, GITLAB_FILE: ci and ci.gitlab}
+    for path in (path for path, host in wanted.items() if not host and path in inputs.texts):
+        _leave(path, inputs.texts, files, notes)
+    return Generated(files, tuple(notes), ())
+
+
+def _declared(inputs: Inputs, pipeline: Pipeline, files: dict[str, bytes | None], notes: list[str]) -> None:
+    from buildopt.generate.ci.pins import read_pins, shipped_pins  # noqa: PLC0415 - only where CI is declared
+
+    ci, texts = inputs.as_in_ci.ci, inputs.texts
+    own = read_pins(decode(texts.get(PINS_FILE), PINS_FILE).text)
+    shipped = shipped_pins()
+    pins = type(own)({**shipped.actions, **own.actions}, {**shipped.tools, **own.tools})
+    if ci and ci.github:
+        from buildopt.generate.ci.github import render_github  # noqa: PLC0415 - as above
+
+        text = render_github(ci.github, pipeline, pins)
+        files[WORKFLOW] = _owned(WORKFLOW, text, texts)
+        files[PINS_FILE] = _pins_file(text, pipeline, own, shipped, texts)
+    if ci and ci.gitlab:
+        from buildopt.generate.ci.gitlab import render_gitlab  # noqa: PLC0415 - as above
+
+        files[GITLAB_FILE] = _owned(GITLAB_FILE, render_gitlab(ci.gitlab, pipeline, pins), texts)
+        notes += _gitlab_notes(pipeline, texts)
+
+
+def _gitlab_notes(pipeline: Pipeline, texts: Mapping[str, bytes]) -> Iterator[str]:
+    root = texts.get(GITLAB_ROOT)
+    if root is None or not _INCLUDED.search(root.decode(errors="replace")):
+        what = "there is no" if root is None else "nothing includes it in"
+        yield f"GitLab runs no job of {GITLAB_FILE}: {what} {GITLAB_ROOT}; write `include: [{{local: {GITLAB_FILE}}}]` there"
+    if pipeline.cache == "sccache" and pipeline.storage == "gha":
+        yield 'cache.storage = "gha" is there on GitHub alone: jobs on GitLab build without a cache'
+
+
+def _pins_file(workflow: str, pipeline: Pipeline, own: Pins, shipped: Pins, texts: Mapping[str, bytes]) -> bytes:
+    """Return the file of pins with those that the workflow uses and that are not there yet; what is there stays."""
+    from buildopt.generate.ci.pins import missing_pins, render_pins, uses_in, with_pins  # noqa: PLC0415 - as above
+
+    tools = ["nextest"] if any(lane.nextest for lane in pipeline.lanes) else []
+    tools += ["sccache"] if pipeline.cache == "sccache" and pipeline.storage == "gha" else []
+    missing = missing_pins(own, {use.action for use in uses_in(workflow)}, tools, shipped)
+    if PINS_FILE not in texts:
+        return render_pins(missing).encode()
+    source = decode(texts[PINS_FILE], PINS_FILE)
+    if not missing.actions and not missing.tools:
+        return texts[PINS_FILE]
+    return encode(with_pins(source.text, missing), source)
+
+
+def _owned(path: str, text: str, texts: Mapping[str, bytes]) -> bytes:
+    """Return the content of a file that is wholly ours, with the line endings that it has; refuses one that is not."""
+    source = decode(texts.get(path), path)
+    if path in texts and not is_ours(source.text):
+        problem = Problem("exists and was not written by buildopt", file=path, hint="move it away, or rename it")
+        raise ManifestError("a file is in the way", problems=(problem,))
+    return encode(text.replace("\n", source.newline), source)
+
+
+def _leave(path: str, texts: Mapping[str, bytes], files: dict[str, bytes | None], notes: list[str]) -> None:
+    """Take away a file that is no longer generated, if it is as we wrote it."""
+    text = decode(texts[path], path).text
+    if not is_ours(text):
+        return
+    if is_unchanged(text):
+        files[path] = None
+        if path == WORKFLOW and PINS_FILE in texts:
+            notes.append(f"{PINS_FILE} stays, though nothing uses it now: it holds what somebody has reviewed")
+    else:
+        notes.append(f"{path} is no longer generated, and stays because it was edited: remove it, or its first line")
