@@ -7,10 +7,13 @@ import sys
 
 from buildopt import sync
 from buildopt.colour import colour_wanted, paint_diff
+from buildopt.errors import Drift, PinsMoved
 from buildopt.show.common import print_json, say
+from buildopt.show.moved import moved_document, moved_text
 from buildopt.sync.model import Plan
 from buildopt.verbs.context import Context
 from buildopt.verbs.generated import make_committed_plan, make_plan, mend_include, rollback, write_plan
+from buildopt.verbs.pins import WORKFLOW_FILE, moved_pins, only_moved
 
 __all__ = ["show_plan"]
 
@@ -30,11 +33,27 @@ def _check(context: Context, json: bool, again: str) -> int:
         _print_plan(plan, written=False)
     else:
         _print_diff(context, plan)
-        if plan.edits:
+        if only_moved(plan):
+            _say_moved(context, plan)
+        elif plan.edits:
             say(f"drift in {_count(plan)}: not what the profile says. Next: {again} sync")
         else:
             say("in sync: every generated file is what the profile says")
-    return 1 if plan.edits else 0
+    return (PinsMoved if only_moved(plan) else Drift).exit_code if plan.edits else 0
+
+
+def _say_moved(context: Context, plan: Plan) -> None:
+    """Say which pins moved, and as a warning on the diff where the job is one of GitHub's: it does not fail."""
+    moves = [moved_text(each) for each in moved_pins(plan)]
+    for line in (*moves, "only pins moved: buildopt ci pins --adopt writes them to the lock file"):
+        say(line)
+    if context.host.environ.get("GITHUB_ACTIONS") == "true":
+        from buildopt.report.annotations import github_commands  # noqa: PLC0415 - only in a job of GitHub
+        from buildopt.watch.diagnostics import Diagnostic  # noqa: PLC0415 - as above
+
+        text = "\n".join((*moves, "buildopt ci pins --adopt writes them to the lock file"))
+        warning = Diagnostic("warning", "only pins moved", WORKFLOW_FILE, None, None, text.encode())
+        sys.stderr.write("".join(f"{line}\n" for line in github_commands([warning], "")))
 
 
 def _sync(context: Context, arguments: argparse.Namespace, again: str) -> int:
@@ -50,7 +69,7 @@ def _sync(context: Context, arguments: argparse.Namespace, again: str) -> int:
     if arguments.json:
         _print_plan(plan._replace(notes=(*plan.notes, *unverified)), written=not arguments.dry_run)
         return 0
-    for note in (*plan.notes, *unverified):
+    for note in (*plan.notes, *unverified, *_put_back(plan)):
         say(note)
     if not plan.edits:
         say("in sync: nothing to write")
@@ -59,6 +78,12 @@ def _sync(context: Context, arguments: argparse.Namespace, again: str) -> int:
     else:
         say(f"wrote {_count(plan)}; cargo accepts them. Undo: {again} rollback. Next: {again} dev-quick")
     return 0
+
+
+def _put_back(plan: Plan) -> list[str]:
+    """Return a line for every pin that the plan puts back to where the lock file has it."""
+    keep = "buildopt ci pins --adopt, before a sync, would keep it"
+    return [f"a pin that moved is put back: {moved_text(each)}; {keep}" for each in moved_pins(plan)]
 
 
 def _rollback(context: Context, json: bool) -> int:
@@ -88,6 +113,7 @@ def _print_plan(plan: Plan, *, written: bool) -> None:
             "edits": edits,
             "notes": list(plan.notes),
             "written": bool(edits) and written,
+            "moved_pins": [moved_document(each) for each in moved_pins(plan)],
         }
     )
 
