@@ -23,6 +23,14 @@ prefer = ["mold", "rust-lld"]
 [ide]
 [features."*"]
 json = ["dep:serde"]
+[tests.all]
+shards = 4
+[ci.github]
+[ci.gitlab]
+image = "rust:1.95-bookworm"
+[docker]
+image = "rust:1.95-slim-bookworm"
+runtime = "debian:bookworm-slim"
 """
 PEAK = (
     "import resource, sys\n"
@@ -44,6 +52,7 @@ def workspace(root: Path, packages: int) -> Path:
             f'[package]\nname = "p{number}"\nversion = "0.1.0"\nedition = "2021"\n\n[dependencies]\n{lines}'
         )
         (folder / "src" / "lib.rs").write_text("")
+    (folder / "src" / "main.rs").write_text("fn main() {}\n")  # the image of [docker] runs something
     (root / "Cargo.toml").write_text('[workspace]\nmembers = ["crates/*"]\nresolver = "2"\n')
     (root / "buildopt.toml").write_text(PROFILE)
     subprocess.run(["cargo", "generate-lockfile", "--quiet"], cwd=root, check=True)

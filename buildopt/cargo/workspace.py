@@ -98,6 +98,8 @@ def _revive_package(
         member,
         {feature: tuple(enables) for feature, enables in features.items()},
         tuple(Dependency(*dependency) for dependency in dependencies),
-        tuple(Target(target[0], tuple(target[1]), *target[2:5], tuple(target[5])) for target in targets),
+        tuple(
+            Target(target[0], tuple(target[1]), target[2], target[3], target[4], tuple(target[5])) for target in targets
+        ),
         rust_version,
     )

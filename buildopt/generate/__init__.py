@@ -21,6 +21,7 @@ __all__ = [
     "Inputs",
     "generate",
     "loose_paths",
+    "prepare",
     "starter_noxfile",
     "starter_profile",
     "wanted_paths",
@@ -46,6 +47,11 @@ def wanted_paths(profile: Profile, workspace: Workspace) -> tuple[str, ...]:
 def loose_paths(profile: Profile) -> tuple[str, ...]:
     """Return those of `wanted_paths` that are only looked at: whatever stands there must not stop a sync."""
     return (*docker.loose_paths(profile), *ci.loose_paths(profile))
+
+
+def prepare(profile: Profile) -> None:
+    """Do beforehand what `generate` will need for this profile and what no answer of Cargo changes."""
+    ci.prepare(profile)
 
 
 def generate(inputs: Inputs) -> Generated:

@@ -16,8 +16,9 @@ def show_generated(host: Host, arguments: argparse.Namespace, via_nox: bool) -> 
     context = open_context(host, arguments)
     asking = nullcontext() if arguments.verb == "rollback" else context.cargo_ahead()
     with asking:
-        from buildopt.show.plans import show_plan  # noqa: PLC0415 - loaded while Cargo answers
+        from buildopt import generate  # noqa: PLC0415 - loaded while Cargo answers
+        from buildopt.show.plans import show_plan  # noqa: PLC0415 - as above
 
         if arguments.verb != "rollback":
-            _ = context.loaded
+            generate.prepare(context.ci_profile)
     return show_plan(context, arguments, "nox -s" if via_nox else "buildopt")

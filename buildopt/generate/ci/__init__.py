@@ -8,19 +8,27 @@ from typing import TYPE_CHECKING
 
 from buildopt.errors import ManifestError, Problem
 from buildopt.generate.ci.mark import is_ours, is_unchanged
+from buildopt.generate.ci.pins import (
+    PINS_FILE,
+    Pins,
+    missing_pins,
+    read_pins,
+    render_pins,
+    shipped_pins,
+    uses_in,
+    with_pins,
+)
 from buildopt.generate.model import Generated
 from buildopt.generate.toml import decode, encode
 
 if TYPE_CHECKING:
     from buildopt.generate.ci.lanes import Pipeline
-    from buildopt.generate.ci.pins import Pins
     from buildopt.generate.model import Inputs
     from buildopt.profile.model import Profile
 
-__all__ = ["CI_PATHS", "GITLAB_FILE", "PINS_FILE", "WORKFLOW", "ci_files", "loose_paths"]
+__all__ = ["CI_PATHS", "GITLAB_FILE", "PINS_FILE", "WORKFLOW", "ci_files", "loose_paths", "prepare"]
 
 WORKFLOW = ".github/workflows/buildopt.yml"
-PINS_FILE = ".github/buildopt.pins.toml"
 GITLAB_FILE = ".gitlab/buildopt.yml"
 GITLAB_ROOT = ".gitlab-ci.yml"
 CI_PATHS = (WORKFLOW, PINS_FILE, GITLAB_FILE, GITLAB_ROOT)
@@ -31,6 +39,18 @@ _INCLUDED = re.compile(rf"^[^#\n]*{re.escape(GITLAB_FILE)}", re.MULTILINE)
 def loose_paths(profile: Profile) -> tuple[str, ...]:
     """Return those of `CI_PATHS` that are only looked at."""
     return CI_PATHS if profile.ci is None else (GITLAB_ROOT,)
+
+
+def prepare(profile: Profile) -> None:
+    """Load and compile what `ci_files` will need: time that is there while Cargo answers."""
+    if profile.ci is not None and profile.ci.github is not None:
+        from buildopt.generate.ci.github import workflow_template  # noqa: PLC0415 - only where CI is declared
+
+        workflow_template()
+    if profile.ci is not None and profile.ci.gitlab is not None:
+        from buildopt.generate.ci.gitlab import jobs_template  # noqa: PLC0415 - as above
+
+        jobs_template()
 
 
 def ci_files(inputs: Inputs) -> Generated:
@@ -53,14 +73,14 @@ def ci_files(inputs: Inputs) -> Generated:
 
 
 def _declared(inputs: Inputs, pipeline: Pipeline, files: dict[str, bytes | None], notes: list[str]) -> None:
-    from buildopt.generate.ci.pins import read_pins, shipped_pins  # noqa: PLC0415 - only where CI is declared
-
     ci, texts = inputs.as_in_ci.ci, inputs.texts
     own = read_pins(decode(texts.get(PINS_FILE), PINS_FILE).text)
     shipped = shipped_pins()
-    pins = type(own)({**shipped.actions, **own.actions}, {**shipped.tools, **own.tools})
+    if pipeline.wasted:
+        notes.append(f"sccache, which is on in CI, keeps nothing from job to job: {pipeline.wasted}")
+    pins = Pins({**shipped.actions, **own.actions}, {**shipped.tools, **own.tools})
     if ci and ci.github:
-        from buildopt.generate.ci.github import render_github  # noqa: PLC0415 - as above
+        from buildopt.generate.ci.github import render_github  # noqa: PLC0415 - only where CI is declared
 
         text = render_github(ci.github, pipeline, pins)
         files[WORKFLOW] = _owned(WORKFLOW, text, texts)
@@ -83,8 +103,6 @@ def _gitlab_notes(pipeline: Pipeline, texts: Mapping[str, bytes]) -> Iterator[st
 
 def _pins_file(workflow: str, pipeline: Pipeline, own: Pins, shipped: Pins, texts: Mapping[str, bytes]) -> bytes:
     """Return the file of pins with those that the workflow uses and that are not there yet; what is there stays."""
-    from buildopt.generate.ci.pins import missing_pins, render_pins, uses_in, with_pins  # noqa: PLC0415 - as above
-
     tools = ["nextest"] if any(lane.nextest for lane in pipeline.lanes) else []
     tools += ["sccache"] if pipeline.cache == "sccache" and pipeline.storage == "gha" else []
     missing = missing_pins(own, {use.action for use in uses_in(workflow)}, tools, shipped)

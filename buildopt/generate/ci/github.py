@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from buildopt.generate.ci.checks import check_github
 from buildopt.generate.ci.lanes import Lane, Pipeline
@@ -14,9 +15,11 @@ from buildopt.generate.ci.yaml import Expression, equals_any, expression, scalar
 from buildopt.generate.templates import engine, template
 from buildopt.profile.model import GitHub
 
-__all__ = ["WORKFLOW", "render_github"]
+if TYPE_CHECKING:
+    import jinja2
 
-WORKFLOW = ".github/workflows/buildopt.yml"
+__all__ = ["render_github", "workflow_template"]
+
 _PYTHON = "3.13"
 _PUSHED = "github.event_name == 'push' && github.ref == 'refs/heads/%s'"
 _MAY_RUN = "!cancelled() && !failure()"
@@ -75,18 +78,27 @@ class _Job(NamedTuple):
         return shlex.join(self.lane.complete)
 
 
+@cache
+def workflow_template() -> jinja2.Template:
+    """Return the template of the workflow, compiled: that takes longer than filling it in."""
+    import jinja2  # noqa: PLC0415 - heavy, and only needed where CI is declared
+
+    filling = engine(scalar, {})
+    filling.loader = jinja2.FunctionLoader(lambda name: template(f"ci/{name}"))
+    compiled = filling.get_template("github.yml.j2")
+    for part in ("setup", "restore", "save"):
+        filling.get_template(f"github_{part}.yml.j2")
+    return compiled
+
+
 def render_github(host: GitHub, pipeline: Pipeline, pins: Pins) -> str:
     """Return the workflow; `pins` has every action and tool that buildopt ships one for.
 
     Raises Bug when the result does not hang together.
     """
-    import jinja2  # noqa: PLC0415 - heavy, and only needed where CI is declared
-
     jobs = tuple(_jobs(host, pipeline))
     storage = _STORAGES.get(pipeline.storage) if pipeline.cache == "sccache" else None
-    filling = engine(scalar, {})
-    filling.loader = jinja2.FunctionLoader(lambda name: template(f"ci/{name}"))
-    body = filling.get_template("github.yml.j2").render(
+    body = workflow_template().render(
         jobs=jobs,
         pipeline=pipeline,
         runner=host.runner,

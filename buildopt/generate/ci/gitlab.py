@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
+from buildopt.errors import Problem, ProfileError
 from buildopt.generate.ci.checks import check_gitlab
 from buildopt.generate.ci.lanes import Lane, Pipeline
 from buildopt.generate.ci.mark import marked
@@ -17,8 +19,12 @@ from buildopt.generate.ci.yaml import Expression, expression, scalar
 from buildopt.generate.templates import engine, template
 from buildopt.profile.model import GitLab
 
-__all__ = ["render_gitlab"]
+if TYPE_CHECKING:
+    import jinja2
 
+__all__ = ["jobs_template", "render_gitlab"]
+
+_MOST_NEEDS = 50
 _NEXTEST_MINUTES = 10  # to compile it, where the image lacks it and no cache has it
 
 
@@ -52,23 +58,30 @@ class _Job(NamedTuple):
         )
 
 
+@cache
+def jobs_template() -> jinja2.Template:
+    """Return the template of the jobs, compiled: that takes longer than filling it in."""
+    return engine(scalar, {}).from_string(template("ci/gitlab.yml.j2"))
+
+
 def render_gitlab(host: GitLab, pipeline: Pipeline, pins: Pins) -> str:
-    """Return the file; Bug when it does not hang together."""
+    """Return the file; ProfileError for more than GitLab takes, Bug when it does not hang together."""
     jobs = tuple(_jobs(pipeline))
+    timed = [job.name for job in jobs if job.recorded]
+    if len(timed) >= _MOST_NEEDS:
+        hint = f"GitLab lets a job wait for {_MOST_NEEDS} others"
+        problem = Problem(f"{len(timed)} stages and groups with shards or timeout auto", key="ci.gitlab", hint=hint)
+        raise ProfileError("the profile cannot be made into CI", problems=(problem,))
     components = {name for job in jobs for name in job.lane.components}
-    body = (
-        engine(scalar, {})
-        .from_string(template("ci/gitlab.yml.j2"))
-        .render(
-            jobs=jobs,
-            pipeline=pipeline,
-            image=host.image,
-            tags=host.tags,
-            components=sorted(components),
-            timed=[job.name for job in jobs if job.recorded],
-            nextest=expression("%s", pins.tools["nextest"]),
-            on_branch=expression('$CI_COMMIT_BRANCH == "%s"', pipeline.branch),
-        )
+    body = jobs_template().render(
+        jobs=jobs,
+        pipeline=pipeline,
+        image=host.image,
+        tags=host.tags,
+        components=sorted(components),
+        timed=timed,
+        nextest=expression("%s", pins.tools["nextest"]),
+        on_branch=expression('$CI_COMMIT_BRANCH == "%s"', pipeline.branch),
     )
     check_gitlab(body)
     return marked(body)

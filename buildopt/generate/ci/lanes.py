@@ -78,6 +78,8 @@ class Pipeline(NamedTuple):
     """Whether the profile wants incremental state in CI."""
     needs_nextest: bool
     """Whether tests have to be run by cargo-nextest, and not only where it is there."""
+    wasted: str | None
+    """What to do about a compiler cache that every job starts with empty; None where there is none."""
 
     @property
     def durations(self) -> bool:
@@ -123,13 +125,16 @@ def lanes(profile: Profile, workspace: Workspace) -> Pipeline:
         found += _extra_lanes(ci, profile, stages, oldest)
     found.append(Lane("drift", "drift", ("buildopt", "drift"), _minutes(_DRIFT_SECONDS)))
     return Pipeline(
-        lanes=tuple(_with_writers(found, stages)),
+        lanes=tuple(_with_writers(found, profile)),
         branch=ci.branch,
         cache=ci.cache,
         storage=_storage(profile),
         install=_requirement(profile, ci),
         incremental=profile.incremental is not None and profile.incremental.ci,
         needs_nextest=profile.cargo is not None and profile.cargo.test_runner == "nextest",
+        wasted=None
+        if ci.cache == "sccache" or _storage(profile) != "local"
+        else 'ci.cache = "sccache" would, and cache.wrapper = "none" in CI does without it',
     )
 
 
@@ -245,18 +250,25 @@ def _cached(run: Sequence[str], cargo_profile: str | None) -> Cached | None:
     return Cached(f"{directory}-{'build' if {'build', 'test'}.intersection(run) else 'check'}", writes=False)
 
 
-def _with_writers(found: Sequence[Lane], stages: Mapping[str, Stage]) -> Iterator[Lane]:
-    """Yield the lanes, one of each key its writer: the last stage that covers everything, else the last, else a group."""
-    writers: dict[str, Lane] = {}
-    for lane in found:
-        if lane.cached is None or lane.cached.writes:
-            continue
-        there = writers.get(lane.cached.key)
-        whole = lane.kind == "stage" and stages[lane.name].scope == "workspace"
-        if there is None or (lane.kind == "stage" and (whole or stages[there.name].scope != "workspace")):
-            writers[lane.cached.key] = lane
-    for lane in found:
-        if lane.cached is not None and writers.get(lane.cached.key) is lane:
+def _with_writers(found: Sequence[Lane], profile: Profile) -> Iterator[Lane]:
+    """Yield the lanes, one of each key its writer: a stage before a group, one for all packages before one for some.
+
+    Of stages the last is taken, for it builds most; of groups the first.
+    """
+
+    def worth(index: int) -> tuple[bool, bool, int]:
+        lane = found[index]
+        if lane.kind == "stage":
+            return True, profile.stages[lane.name].scope == "workspace", index
+        return False, not profile.tests[lane.name].packages, -index
+
+    writers: dict[str, int] = {}
+    for index, lane in enumerate(found):
+        if lane.cached is not None and not lane.cached.writes:
+            there = writers.get(lane.cached.key, index)
+            writers[lane.cached.key] = max(there, index, key=worth)
+    for index, lane in enumerate(found):
+        if lane.cached is not None and writers.get(lane.cached.key) == index:
             yield lane._replace(cached=lane.cached._replace(writes=True))
         else:
             yield lane._replace(complete=())
