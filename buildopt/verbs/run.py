@@ -143,10 +143,16 @@ def _plan_stage(context: Context, record: Record, work: Work, affected: Selectio
     whole = Selection(members, whole=True, why=f"all {len(members)} packages")
     if affected is None or affected.packages:
         return plan_work(context, work, affected or whole)
-    if not record.has_passed(work.name):
+    if not record.has_passed(work.name) and not _base_is_told(context):
         return plan_work(context, work, whole._replace(why=f"{affected.why}; never passed before: all packages"))
     nothing = plan_work(context, work._replace(run=()), affected)
     return nothing._replace(skipped=f"{affected.why} (--scope workspace runs all packages)")
+
+
+def _base_is_told(context: Context) -> bool:
+    """Whether CI says what a change is counted from: that has passed in another job, and the record here is always new."""
+    told = cargo.ci_base(context.host, context.root)
+    return told is not None and told.commit is not None
 
 
 def _check_cargo_profile(context: Context, work: Work) -> None:

@@ -153,6 +153,15 @@ def test_a_stage_counts_from_the_same_base_as_the_matrix(ws, tmp_path):
     assert json.loads(first.stdout)["run"]["stages"][0]["packages"] == ["api", "app", "base"]
 
 
+def test_a_stage_that_a_change_leaves_nothing_to_do_is_skipped_though_a_job_has_no_record(ws, tmp_path):
+    before = git(ws, "rev-parse", "HEAD")
+    (ws / "README.md").write_text("words")
+    commit(ws)
+    result = call(ws, "run", "--only", "quick-check", "--json", **pushed(ws, before, tmp_path))
+    assert json.loads(result.stdout)["run"]["result"] == "skipped"
+    assert not (ws / "target").exists()
+
+
 def test_a_base_that_is_given_wins_over_what_ci_says(ws, tmp_path):
     (ws / "base/src/lib.rs").write_text("pub fn one() -> u32 { 2 }\n")
     middle = commit(ws)
