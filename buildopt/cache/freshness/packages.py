@@ -21,17 +21,23 @@ class Owners:
             for home in homes:
                 self._names[home].add(name)
         self._tops = frozenset(place.trees)
-        self._found: dict[str, frozenset[str]] = {}
+        self._found: dict[str, frozenset[tuple[str, str]]] = {}
 
     def of(self, path: str) -> frozenset[str]:
-        """Return the names of the packages that a directory, or the directory of a file, belongs to."""
-        return frozenset().union(*(self._of(path, listed) for listed in self._lists))
+        """Return the names of the packages that the directory `path` belongs to."""
+        return frozenset(name for _, name in self.homes_of(path))
 
-    def _of(self, path: str, listed: Container[str]) -> frozenset[str]:
-        while True:
-            if os.path.join(path, "Cargo.toml") in listed:
-                return frozenset(self._names.get(path, ()))
+    def homes_of(self, path: str) -> frozenset[tuple[str, str]]:
+        """Return the directories and names of the packages that the directory `path` belongs to."""
+        if path not in self._found:
+            homes = {self._home(path, listed) for listed in self._lists}
+            self._found[path] = frozenset((home, name) for home in homes for name in self._names.get(home, ()))
+        return self._found[path]
+
+    def _home(self, path: str, listed: Container[str]) -> str:
+        while f"{path}{os.sep}Cargo.toml" not in listed:
             parent = os.path.dirname(path)
             if path in self._tops or parent == path:
-                return frozenset()
+                return ""
             path = parent
+        return path

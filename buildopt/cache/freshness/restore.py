@@ -22,7 +22,7 @@ from buildopt.cache.freshness.manifest import (
     read_manifest,
     write_receipt,
 )
-from buildopt.cache.freshness.outside import UNKNOWN, describe
+from buildopt.cache.freshness.outside import UNKNOWN, look_at
 from buildopt.cache.freshness.place import Place, built_files, clock_of
 from buildopt.cache.freshness.units import Unit, find_stamps, find_units
 from buildopt.cache.freshness.verdict import compare, compare_built, unseen_by_cargo
@@ -85,7 +85,8 @@ def _use(host: Host, place: Place, manifest: Manifest, files: Mapping[str, Statu
     damage = compare_built(host, place, manifest, files)
     there = set(find_stamps(files))
     stale = manifest.doubtful | damage.stamps | unseen_by_cargo(place, manifest, inventory, compared)
-    stale |= _changed_outside(host, place, manifest)
+    stale_outside, receipt = _compare_outside(host, place, manifest)
+    stale |= stale_outside
     if compared.rewired:
         stale |= {unit.stamp for unit in find_units(host, top, files) if _passes(place, unit, compared.rewired)}
     stale &= there
@@ -98,8 +99,8 @@ def _use(host: Host, place: Place, manifest: Manifest, files: Mapping[str, Statu
     _forget(host, place)
     for path, mtime in damage.heal.items():
         host.files.set_mtime(f"{top}{os.sep}{path}", mtime)
-    pinned = _pin(host, expected, compared.same)
-    write_receipt(host, place.build, pinned)
+    receipt |= _pin(host, expected, compared.same)
+    write_receipt(host, place.build, receipt)
     counts = {
         name: sum(table[path].kind != "folder" for path in paths)
         for name, paths, table in (
@@ -173,14 +174,17 @@ def _forget(host: Host, place: Place) -> None:
     host.files.remove(place.build / RECEIPT)
 
 
-def _changed_outside(host: Host, place: Place, manifest: Manifest) -> set[str]:
-    found = describe(host, manifest.outside, place.never)
-    return {
-        stamp
-        for path, outside in manifest.outside.items()
-        if found[path] != outside.content or found[path] == UNKNOWN
-        for stamp in outside.stamps
-    }
+def _compare_outside(host: Host, place: Place, manifest: Manifest) -> tuple[set[str], dict[str, tuple[int, int, int]]]:
+    """Return the stamps of units that have read something outside that is other now, and the receipt for all that is not."""
+    stale: set[str] = set()
+    receipt: dict[str, tuple[int, int, int]] = {}
+    for path, outside in manifest.outside.items():
+        found = look_at(host, path, place.never)
+        if found.content != outside.content or found.content == UNKNOWN:
+            stale.update(outside.stamps)
+        else:
+            receipt |= {each: (s.mtime_ns, s.ctime_ns, s.inode) for each, s in found.statuses.items()}
+    return stale, receipt
 
 
 def _passes(place: Place, unit: Unit, rewired: frozenset[str]) -> bool:

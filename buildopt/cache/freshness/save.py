@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from buildopt.cache.freshness.inventory import Input, Inventory, take_inventory
+from buildopt.cache.freshness.doubt import Doubt
+from buildopt.cache.freshness.inventory import Inventory, take_inventory
 from buildopt.cache.freshness.manifest import (
     MANIFEST,
     PROCESSOR,
@@ -19,8 +19,7 @@ from buildopt.cache.freshness.manifest import (
     read_receipt,
     write_manifest,
 )
-from buildopt.cache.freshness.outside import Finder, describe
-from buildopt.cache.freshness.packages import Owners
+from buildopt.cache.freshness.outside import Finder, look_at
 from buildopt.cache.freshness.place import Place, built_files, clock_of, mends_itself
 from buildopt.cache.freshness.units import Unit, find_units
 from buildopt.host import Host
@@ -51,54 +50,29 @@ def save(host: Host, place: Place) -> Saved:
     files = built_files(place.build)
     units = list(find_units(host, os.fspath(place.build), files))
     inventory = take_inventory(host, place.trees, place.never)
-    references = sorted({files[path].mtime_ns for unit in units for path in unit.references if path in files})
-    receipt = read_receipt(host, place.build)
-    known = {
-        path: mtime
-        for path, found in inventory.inputs.items()
-        if (mtime := _certain_since(path, found, references, receipt, now)) is not None
-    }
-    outside, read = _sort_reads(place, inventory, units)
-    described = describe(host, outside, place.never)
-    doubtful = {unit.stamp for unit in units if _is_doubtful(place, unit, files, now)}
-    doubtful |= _blind(place, inventory, known, units, files)
+    doubt = Doubt(place, inventory, files, read_receipt(host, place.build), now)
+    certain = doubt.certain(units)
+    stamps, read = _sort_reads(place, inventory, units)
+    outside = {path: (look_at(host, path, place.never), found) for path, found in stamps.items()}
+    doubtful = doubt.units(units, certain, read, outside)
     write_manifest(
         host,
         place.build,
         Manifest(
             identity={**place.identity, **({PROCESSOR: place.processor} if any(u.native for u in units) else {})},
             inputs={
-                path: Known(inventory.inputs[path].kind, inventory.inputs[path].digest or "", mtime, path in read)
-                for path, mtime in known.items()
+                path: Known(inventory.inputs[path].kind, inventory.inputs[path].digest or "", since, path in read)
+                for path, since in certain.items()
             },
             skipped=inventory.skipped,
             built=_digest_built(host, place, files),
             doubtful=frozenset(doubtful),
             whole=frozenset(unit.stamp for unit in units if unit.whole),
-            outside={path: Outside(described[path], tuple(sorted(stamps))) for path, stamps in outside.items()},
+            outside={path: Outside(found.content, tuple(sorted(by))) for path, (found, by) in outside.items()},
         ),
     )
     counted = [path for path, found in inventory.inputs.items() if found.kind != "folder"]
-    return Saved(len(counted), sum(path not in known for path in counted), len(units), len(doubtful))
-
-
-def _certain_since(
-    path: str, found: Input, references: list[int], receipt: Mapping[str, tuple[int, int, int]], now: int
-) -> int | None:
-    """Return since when an input certainly has the content that it has; None when that is not known.
-
-    The mtime says it, unless something was moved or copied here with an old mtime: then the ctime, which nobody can set,
-    is newer. That matters where a unit was built in between. Our own `restore` sets mtimes too: those are in the receipt.
-    """
-    mtime, ctime = found.status.mtime_ns, found.status.ctime_ns
-    if found.digest is None or found.kind == "other" or not 0 <= mtime <= now:
-        return None
-    if ctime <= mtime or receipt.get(path) == (mtime, ctime, found.status.inode):
-        return mtime
-    between = bisect_left(references, mtime)
-    if between < len(references) and references[between] <= ctime:
-        return ctime + 1 if ctime <= now else None
-    return mtime
+    return Saved(len(counted), sum(path not in certain for path in counted), len(units), len(doubtful))
 
 
 def _sort_reads(place: Place, inventory: Inventory, units: Iterable[Unit]) -> tuple[dict[str, set[str]], set[str]]:
@@ -117,33 +91,8 @@ def _sort_reads(place: Place, inventory: Inventory, units: Iterable[Unit]) -> tu
                     outside[path].add(unit.stamp)
                 elif where:
                     inputs.add(where)
-    return outside, inputs
-
-
-def _is_doubtful(place: Place, unit: Unit, files: Mapping[str, Status], now: int) -> bool:
-    if unit.opaque or (unit.local and unit.package not in place.homes):
-        return True
-    return any(path not in files or files[path].mtime_ns > now for path in unit.references)
-
-
-def _blind(
-    place: Place, inventory: Inventory, known: Mapping[str, int], units: Iterable[Unit], files: Mapping[str, Status]
-) -> set[str]:
-    """Return the stamps of units for which Cargo looks at the newest file of a package only, where another one may be gone.
-
-    A file that is removed, or one with an old mtime that comes, leaves its trace in the directory.
-    """
-    owners = Owners(place, (inventory.inputs,))
-    newest: dict[str, int] = {}
-    for path, found in inventory.inputs.items():
-        if found.kind == "folder":
-            for package in owners.of(path):
-                newest[package] = max(newest.get(package, 0), known.get(path, found.status.ctime_ns))
-    return {
-        unit.stamp
-        for unit in units
-        if unit.whole and newest.get(unit.package, 0) > files[f"{unit.stamp}.json"].mtime_ns
-    }
+    below = tuple(f"{path}{os.sep}" for path in inputs if inventory.inputs[path].kind == "folder")
+    return outside, inputs | {path for path in inventory.inputs if below and path.startswith(below)}
 
 
 def _digest_built(host: Host, place: Place, files: Mapping[str, Status]) -> dict[str, Built]:

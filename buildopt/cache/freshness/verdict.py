@@ -11,6 +11,7 @@ from buildopt.cache.freshness.manifest import Manifest
 from buildopt.cache.freshness.packages import Owners
 from buildopt.cache.freshness.place import Place
 from buildopt.cache.freshness.units import find_stamps, hashes_in, package_of
+from buildopt.cache.freshness.untold import Read, may_read, reads_of
 from buildopt.host import Host
 from buildopt.host.trees import Status, digests
 
@@ -101,6 +102,16 @@ def unseen_by_cargo(place: Place, manifest: Manifest, inventory: Inventory, comp
     """Return the stamps of units that Cargo would find fresh although a file is other that they may have read."""
     owners = Owners(place, (inventory.inputs, manifest.inputs))
     altered: set[str] = set()
+    untold: set[Read] = set()
     for path in (*compared.changed, *compared.new, *compared.removed):
         altered |= owners.of(path) | owners.of(os.path.dirname(path))
-    return {stamp for stamp in manifest.whole if package_of(stamp) in altered}
+        known = manifest.inputs.get(path)
+        kind = known.kind if known is not None else inventory.inputs[path].kind
+        if kind != "folder" and not (known is not None and known.read):
+            untold |= {*reads_of(owners, path, kind, came_or_went=path not in compared.changed)}
+    if compared.changed or compared.new or compared.removed:  # behind a symlink, a file of a package is anywhere
+        altered |= {name for path, each in inventory.inputs.items() if each.kind == "link" for name in owners.of(path)}
+    stale = {stamp for stamp in manifest.whole if package_of(stamp) in altered}
+    if untold:
+        stale |= {stamp for stamp in manifest.built if not untold.isdisjoint(may_read(stamp, package_of(stamp)))}
+    return stale
