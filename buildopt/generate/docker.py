@@ -1,8 +1,10 @@
 """`Dockerfile` and `.dockerignore`: dependencies in a layer of their own, a runtime image without a compiler.
 
-What is settled here, and tried with real Cargo: the planner sees all of the workspace (a copy of some manifests cannot see the
-members); no target directory is a cache mount (it would mix commits, and ship old binaries); the code of the workspace is
-always newer than the stand-ins that the dependency layer was built with.
+Dependencies are built beside empty programs that stand in for the code. No clock decides whether one of those is shipped: they
+are built under other names (a workspace wrapper is part of Cargo's hash of each member). No target directory is a cache mount:
+it would mix commits, and ship old binaries. There is no cargo-chef in it: it gives members another version, under which a
+`[patch]` with a member no longer resolves, it leaves out packages that are no members and files that Cargo's configuration
+includes, and where a member has that version it keeps the empty build script (0.1.78).
 """
 
 from __future__ import annotations
@@ -12,27 +14,34 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from buildopt.cargo.model import CargoConfig, ConfigValue, Package, Workspace
 from buildopt.errors import Bug, ManifestError, Problem
-from buildopt.generate import gates
-from buildopt.generate.cargo_config import HOST_NAME, MARK
-from buildopt.generate.docker_binaries import Binary, binaries_of
+from buildopt.generate.cargo_config import HOST_NAME
+from buildopt.generate.ci.mark import is_ours, is_unchanged, marked
+from buildopt.generate.docker_binaries import Contents, contents
 from buildopt.generate.model import Inputs
 from buildopt.generate.templates import engine, template
 from buildopt.profile.model import Docker, Profile
 
-__all__ = ["DOCKERFILE", "FILES", "IGNORE", "Rendered", "input_paths", "render"]
+__all__ = ["DOCKERFILE", "FILES", "IGNORE", "Rendered", "input_paths", "leave", "loose_paths", "render"]
 
 DOCKERFILE, IGNORE = "Dockerfile", ".dockerignore"
 FILES = (DOCKERFILE, IGNORE)
-CARGO_CHEF = "=0.1.78"  # https://crates.io/crates/cargo-chef; tests/generate/test_docker_commands.py runs it
-HEADER = f"{MARK} from buildopt.toml; `buildopt sync` writes it again, so edit buildopt.toml instead."
+SYNTAX = "# syntax=docker/dockerfile:1\n"
 APP = "/app"
 _TOOLCHAIN_FILES = ("rust-toolchain", "rust-toolchain.toml")  # rustup prefers the first
 _LOCK = "Cargo.lock"
+_READ = (*_TOOLCHAIN_FILES, _LOCK)
 _BARE = re.compile(r"[A-Za-z0-9_./:@=*-]+")
+_PATTERN = re.compile(r"[$*?\[\]\\\x00-\x1f]")
+_PLACES = (
+    "*/src/lib.rs", "*/src/main.rs", "*/src/bin/*.rs", "*/build.rs", "*/tests/*.rs", "*/benches/*.rs", "*/examples/*.rs",
+)  # fmt: skip
+"""Where Cargo looks for targets without being told; a manifest may need that each is there."""
 _BUILT_IN = {"dev": "debug", "test": "debug", "bench": "release"}
 _IGNORED = (
     "target", ".git", ".buildopt", ".cargo/buildopt.host.toml", "**/node_modules", "Dockerfile", ".dockerignore",
@@ -43,38 +52,56 @@ _IGNORED = (
 class Rendered(NamedTuple):
     """The two files, and what to know about them."""
 
-    files: Mapping[str, str]
+    files: Mapping[str, str | None]
+    """None for one that must not exist."""
     notes: tuple[str, ...]
 
 
 def input_paths(profile: Profile) -> tuple[str, ...]:
-    """Return the files, relative to the root, that decide what is written or may be replaced by it."""
-    return (*FILES, *_TOOLCHAIN_FILES, _LOCK) if profile.docker is not None else FILES
+    """Return the files, relative to the root, that decide what is written, or that are replaced or removed."""
+    return (*FILES, *_READ) if profile.docker is not None else FILES
+
+
+def loose_paths(profile: Profile) -> tuple[str, ...]:
+    """Return those of `input_paths` that nothing is written to: one that is a symlink counts as not there."""
+    return _READ if profile.docker is not None else FILES
+
+
+def leave(texts: Mapping[str, bytes]) -> Rendered:
+    """Return what becomes of both files when no image is declared: they go when they are as buildopt wrote them."""
+    there = {path: _body(path, texts[path]) for path in FILES if path in texts}
+    ours = {path: text for path, text in there.items() if is_ours(text)}
+    edited = [path for path, text in ours.items() if not is_unchanged(text)]
+    notes = (f"{path} stays: it was written by buildopt, and has been edited since" for path in edited)
+    return Rendered({path: None for path in ours if path not in edited}, tuple(notes))
 
 
 def render(docker: Docker, inputs: Inputs) -> Rendered:
     """Return both files.
 
-    Raises ProfileError when a binary is not there or cannot be told, ManifestError when the image could not see a package.
+    Raises ProfileError when a binary is not there or cannot be told, ManifestError when the image could not see a package,
+    or when a file of somebody else is in the way.
     """
     workspace = inputs.workspace
+    _refuse_others(inputs.texts)
     _refuse_outside(workspace)
-    binaries, notes = binaries_of(docker, workspace)
+    made_of = contents(docker, inputs.profile.features, workspace)
+    names = [binary.name for binary in made_of.binaries]
+    notes = made_of.notes
     config = {value.dotted: value.value for value in _committed(inputs.config)}
     folders = _folders(workspace, config)
     output = _output(config, docker.cargo_profile)
     values = {
         "image": docker.image,
         "runtime": docker.runtime,
-        "chef": CARGO_CHEF,
-        "project": _project(workspace, binaries),
+        "project": _project(workspace, names),
         "environment": _environment(config),
         "toolchain": next((path for path in _TOOLCHAIN_FILES if path in inputs.texts), None),
-        "folders": folders,
-        "untouched": _untouched(("target", *folders)),
-        "arguments": _arguments(docker, inputs, binaries),
-        "binaries": [f"{APP}/{output}/{binary.name}" for binary in binaries],
-        "entry": f"/usr/local/bin/{binaries[0].name}",
+        "kept": _kept(folders),
+        "targets": _targets(workspace),
+        "arguments": _arguments(docker.cargo_profile, made_of, inputs),
+        "binaries": [f"{APP}/{output}/{name}" for name in names],
+        "entry": f"/usr/local/bin/{names[0]}",
     }
     patterns = [pattern for pattern in _IGNORED if not _hides_package(pattern, workspace)]
     if not workspace.has_lock:
@@ -83,7 +110,28 @@ def render(docker: Docker, inputs: Inputs) -> Rendered:
         DOCKERFILE: ("Dockerfile.j2", values),
         IGNORE: ("dockerignore.j2", {"patterns": patterns}),
     }
-    return Rendered(_filled(templates), notes)
+    return Rendered({path: _whole(path, text) for path, text in _filled(templates).items()}, notes)
+
+
+def _whole(path: str, body: str) -> str:
+    """Return a file with its head. What says how Docker reads a Dockerfile must be its first line."""
+    return (SYNTAX if path == DOCKERFILE else "") + marked(body)
+
+
+def _body(path: str, content: bytes) -> str:
+    """Return the text of a file from the mark on; what is no UTF-8 is nobody's of us."""
+    text = content.decode(errors="replace").replace("\r\n", "\n")
+    return text.removeprefix(SYNTAX) if path == DOCKERFILE else text
+
+
+def _refuse_others(texts: Mapping[str, bytes]) -> None:
+    problems = tuple(
+        Problem("exists and was not written by buildopt", file=path, hint="move it away, or remove the table [docker]")
+        for path in FILES
+        if path in texts and not is_ours(_body(path, texts[path]))
+    )
+    if problems:
+        raise ManifestError("a file is in the way", problems=problems)
 
 
 def _refuse_outside(workspace: Workspace) -> None:
@@ -108,7 +156,7 @@ def _committed(config: CargoConfig) -> list[ConfigValue]:
 
 
 def _environment(config: Mapping[str, Any]) -> list[str]:
-    environment = [f"CARGO_TARGET_DIR={APP}/target"]
+    environment = ["CARGO_HOME=/usr/local/cargo", f"CARGO_TARGET_DIR={APP}/target"]
     if "build.build-dir" in config:
         environment.append(f"CARGO_BUILD_BUILD_DIR={APP}/target")
     if config.get("build.rustc-wrapper"):
@@ -141,34 +189,44 @@ def _folders(workspace: Workspace, config: Mapping[str, Any]) -> list[str]:
         for key, value in config.items()
         if key.startswith("source.") and key.endswith((".directory", ".local-registry")) and isinstance(value, str)
     ]
-    inside = [path for path in vendored if not path.startswith(("/", ".."))]
-    return sorted({*own, *inside})
+    folders = sorted({*own, *(path for path in vendored if not path.startswith(("/", "..")))})
+    problems = tuple(
+        Problem("has a sign in its name that Docker takes for a pattern or a variable", file=path, hint="rename it")
+        for path in folders
+        if _PATTERN.search(path)
+    )
+    if problems:
+        raise ManifestError("no Dockerfile can be written for this workspace", problems=problems)
+    return folders
 
 
-def _untouched(folders: Iterable[str]) -> list[str]:
-    """Return the part of a `find` that leaves folders out."""
-    return [word for folder in folders for word in ("-path", f"./{folder}", "-prune", "-o")]
+def _kept(folders: Iterable[str]) -> list[str]:
+    """Return the part of a `find` that passes over what decides the dependencies."""
+    words = ["!", "-name", "Cargo.toml", "!", "-name", "Cargo.lock"]
+    return words + [word for folder in (".cargo", *folders) for word in ("!", "-path", f"./{folder}/*")]
 
 
-def _arguments(docker: Docker, inputs: Inputs, binaries: Sequence[Binary]) -> list[str]:
-    """Return what both `cargo chef cook` and `cargo build` are told, so that both build the same dependencies."""
-    packages = list({binary.package.id: binary.package for binary in binaries}.values())
-    arguments = ["--profile", docker.cargo_profile]
-    arguments += _features(docker.features, packages, gates.feature_names(inputs.profile.features, inputs.workspace))
-    for package in packages:
+def _targets(workspace: Workspace) -> list[str]:
+    """Return the part of a `find` that finds the code of libraries, binaries and build scripts, and where more may be."""
+    found = (
+        f"./{os.path.relpath(target.src_path, workspace.root)}"
+        for package in workspace.members
+        for target in package.targets
+        if not {"test", "bench", "example"} & {*target.kinds}
+    )
+    odd = sorted({path for path in found if not any(fnmatchcase(path, place) for place in _PLACES)})
+    places = (*_PLACES, *(re.sub(r"([*?\[\]\\])", r"\\\1", path) for path in odd))
+    return [word for place in places for word in ("-o", "-path", place)][1:]
+
+
+def _arguments(cargo_profile: str, made_of: Contents, inputs: Inputs) -> list[str]:
+    """Return what both builds are told, so that both build the same dependencies."""
+    arguments = ["--profile", cargo_profile, *made_of.features]
+    for package in made_of.packages:
         arguments += ["--package", _spec(package, inputs)]
-    for binary in binaries:
+    for binary in made_of.binaries:
         arguments += ["--bin", binary.name]
     return arguments
-
-
-def _features(
-    features: str | tuple[str, ...], packages: Sequence[Package], known: Mapping[str, Iterable[str]]
-) -> list[str]:
-    if isinstance(features, str):
-        return {"all": ["--all-features"], "none": ["--no-default-features"]}.get(features, [])
-    names = [f"{package.name}/{name}" for package in packages for name in features if name in known[package.name]]
-    return ["--features", ",".join(names)] if names else []
 
 
 def _spec(package: Package, inputs: Inputs) -> str:
@@ -177,13 +235,13 @@ def _spec(package: Package, inputs: Inputs) -> str:
     if len(re.findall(named, inputs.texts.get(_LOCK, b""), re.MULTILINE)) < 2:
         return package.name
     folder = package.directory.relative_to(inputs.workspace.root).as_posix()
-    return f"path+file://{os.path.normpath(f'{APP}/{folder}')}#{package.name}"
+    return f"path+file://{quote(os.path.normpath(f'{APP}/{folder}'))}#{package.name}"
 
 
-def _project(workspace: Workspace, binaries: Sequence[Binary]) -> str:
+def _project(workspace: Workspace, binaries: Sequence[str]) -> str:
     """Return a name for caches that several builds on one machine share; no part of it depends on the machine."""
     root = next((package.name for package in workspace.members if package.directory == workspace.root), None)
-    return root or binaries[0].name
+    return root or binaries[0]
 
 
 def _hides_package(pattern: str, workspace: Workspace) -> bool:
@@ -207,7 +265,7 @@ def _filled(templates: Mapping[str, tuple[str, Mapping[str, Any]]]) -> dict[str,
     }
     filling = engine(_harmless, filters)
     return {
-        path: filling.from_string(template(f"docker/{name}")).render(header=HEADER, **values)
+        path: filling.from_string(template(f"docker/{name}")).render(**values)
         for path, (name, values) in templates.items()
     }
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buildopt.errors import UnsafePath
+from buildopt.errors import MachineRefused, UnsafePath
 from buildopt.host import Host
 from buildopt.host.files import inside
 from buildopt.sync.model import Edit, Plan
@@ -31,13 +31,23 @@ def target_of(root: Path, path: str) -> Path:
     return target
 
 
-def read_texts(host: Host, root: Path, paths: Iterable[str]) -> dict[str, bytes]:
+def read_texts(host: Host, root: Path, paths: Iterable[str], *, loose: Collection[str] = ()) -> dict[str, bytes]:
     """Return the current content of those of `paths` (relative to `root`) that exist.
 
+    What is `loose` is only looked at: a symlink there, or what cannot be read, counts as not there.
     Raises UnsafePath as `target_of` does, MachineRefused when a file cannot be read.
     """
-    contents = ((path, host.files.read(target_of(root, path))) for path in paths)
-    return {path: content for path, content in contents if content is not None}
+    texts: dict[str, bytes] = {}
+    for path in paths:
+        try:
+            content = host.files.read(target_of(root, path))
+        except (UnsafePath, MachineRefused):
+            if path not in loose:
+                raise
+            continue
+        if content is not None:
+            texts[path] = content
+    return texts
 
 
 def make_plan(host: Host, root: Path, generated: Generated, texts: Mapping[str, bytes] | None = None) -> Plan:

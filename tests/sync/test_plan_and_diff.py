@@ -40,6 +40,17 @@ def test_a_path_that_is_not_a_file_of_the_workspace_is_refused(tmp_path: Path, h
         make_plan(host, tmp_path, Wanted({path: b"x"}))
 
 
+def test_what_is_only_looked_at_counts_as_not_there_when_it_is_no_plain_file(tmp_path: Path, host: Host) -> None:
+    plant(tmp_path, {"plain": b"1", "folder/x": b"2"})
+    (tmp_path / "link").symlink_to(tmp_path / "plain")
+    paths = ("plain", "folder", "link", "gone")
+    assert read_texts(host, tmp_path, paths, loose=paths) == {"plain": b"1"}
+    with pytest.raises(UnsafePath):
+        read_texts(host, tmp_path, paths, loose=("folder",))
+    with pytest.raises(MachineRefused):
+        read_texts(host, tmp_path, paths, loose=("link",))
+
+
 def test_a_symlink_is_refused_as_the_file_and_as_a_directory_on_the_way(tmp_path: Path, host: Host) -> None:
     outside = plant(tmp_path / "outside", {"f": b"secret"})
     root = plant(tmp_path / "root", {"real/f": b"x"})
