@@ -43,7 +43,9 @@ def filtersets(tests: Mapping[str, Iterable[str]], listed: Mapping[str, tuple[st
         ordered = sorted(names)
         whole = tuple(ordered) == listed[binary]
         found += [f"binary_id(={_escaped(binary)})"] if whole else list(_named(binary, ordered))
-    fits = all(len(text) <= _EXPRESSION_BYTES for text in found) and sum(len(text) + 4 for text in found) <= _TOTAL_BYTES
+    fits = (
+        all(len(text) <= _EXPRESSION_BYTES for text in found) and sum(len(text) + 4 for text in found) <= _TOTAL_BYTES
+    )
     return tuple(found) if fits else None
 
 

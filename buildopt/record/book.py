@@ -174,9 +174,9 @@ class Record:
         """Return what is known of how long tests and stages took, sorted."""
         return self._read(times.select)
 
-    def stage_seconds(self, stages: Sequence[str], host_class: str, *, last: int) -> tuple[float, ...]:
-        """Return what the `last` successes of any of `stages` took on machines of `host_class`, newest first."""
-        return self._read(lambda connection: times.stage_seconds(connection, stages, host_class, last))
+    def stage_times(self, stages: Sequence[str], host_class: str, *, last: int) -> tuple[tuple[int, float], ...]:
+        """Return milliseconds and seconds of the `last` successes of any of `stages` on machines of `host_class`."""
+        return self._read(lambda connection: times.stage_times(connection, stages, host_class, last))
 
     def health(self) -> Health:
         """Return the state of the file, after reading it."""

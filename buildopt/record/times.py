@@ -10,7 +10,7 @@ from buildopt.record.rows import TimeRow
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
-__all__ = ["forget", "insert", "select", "stage_seconds"]
+__all__ = ["forget", "insert", "select", "stage_times"]
 
 _TEST_SAMPLES = 5
 _STAGE_SAMPLES = 50
@@ -48,14 +48,16 @@ def select(connection: Connection) -> tuple[TimeRow, ...]:
     return tuple(TimeRow(*row) for row in rows)
 
 
-def stage_seconds(connection: Connection, stages: Sequence[str], host_class: str, last: int) -> tuple[float, ...]:
-    """Return what the `last` successes of any of `stages` took on machines of `host_class`, newest first."""
+def stage_times(
+    connection: Connection, stages: Sequence[str], host_class: str, last: int
+) -> tuple[tuple[int, float], ...]:
+    """Return when the `last` successes of any of `stages` on machines of `host_class` began, and their seconds."""
     rows = connection.execute(
-        "SELECT seconds FROM timed JOIN sample ON timed.key = sample.timed WHERE host_class = ? AND binary = ''"  # noqa: S608 - question marks
+        "SELECT at, seconds FROM timed JOIN sample ON timed = key WHERE host_class = ? AND binary = ''"  # noqa: S608 - question marks
         f" AND name IN ({', '.join('?' * len(stages))}) ORDER BY at DESC, seconds DESC LIMIT ?",
         (host_class, *stages, last),
     )
-    return tuple(seconds for (seconds,) in rows)
+    return tuple((at, seconds) for at, seconds in rows)
 
 
 def forget(connection: Connection) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from buildopt import cargo
 from buildopt.errors import ArgumentError, MachineRefused, Problem, ProfileError, ToolMissing
@@ -13,7 +13,7 @@ from buildopt.pipeline.plan import PlannedStage, Selection, Work, feature_notes,
 from buildopt.pipeline.recording import Recording
 from buildopt.pipeline.runner import Outcome, run_stages
 from buildopt.profile.model import Stage, Timeout
-from buildopt.record import Record, host_class, new_run_id
+from buildopt.record import Record, TimeRow, host_class, new_run_id
 from buildopt.verbs.compiler import compiler_for
 from buildopt.verbs.context import Context
 
@@ -130,12 +130,20 @@ def work_of(context: Context, name: str, stage: Stage) -> Work:
     return Work(name, stage.run, stage.features, stage.cargo_profile, stage.all_targets, timeout, stage.budget)
 
 
-def timeout_of(context: Context, declared: Timeout | None, names: Sequence[str]) -> float | None:
-    """Return a timeout in seconds; `auto` follows what the stages `names` took before on machines of this class."""
+def timeout_of(
+    context: Context, declared: Timeout | None, names: Sequence[str], more: Iterable[TimeRow] = ()
+) -> float | None:
+    """Return a timeout in seconds; `auto` follows what the stages `names` took before on machines of this class.
+
+    What the record knows of them is taken together with `more`.
+    """
     if declared != "auto":
         return declared
+    here = host_class(context.host)
     with Record.open(context.host, context.state) as record:
-        return follow(record.stage_seconds(names, host_class(context.host), last=SAMPLES))
+        known = set(record.stage_times(names, here, last=SAMPLES))
+    known.update((row.at, row.seconds) for row in more if row[:2] == (here, "") and row.name in names)
+    return follow([seconds for _, seconds in sorted(known)[-SAMPLES:]])
 
 
 def _plan_stage(context: Context, record: Record, work: Work, affected: Selection | None) -> PlannedStage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from buildopt.pipeline.plan import PlannedStage, Selection, Work
 from buildopt.pipeline.runner import Outcome
 from buildopt.pipeline.sharding import Shard
 from buildopt.profile.model import Profile, Stage, TestGroup
-from buildopt.record import Record
+from buildopt.record import Record, TimeRow
 from buildopt.verbs.context import Context
 from buildopt.verbs.durations import read_durations
 from buildopt.verbs.run import execute, plan_work, timeout_of
 
 __all__ = ["packages_of", "run_tests"]
+
+_OWN_RECORD = "the record of this machine says which shard runs what, and every run changes it: give all shards one file (--durations)"
 
 
 def run_tests(
@@ -35,29 +37,24 @@ def run_tests(
     """Run the tests that each of `names` means: a test group, else a package, else a part of test names.
 
     Without names, all tests of the workspace run. With `shard` (I, N) only the part I of N of them, balanced by what the
-    file `durations` knows of each test, or else the record; a file that cannot be used is said and costs balance.
+    file `durations` knows of each test, or else the record; a file that cannot be used is said and costs balance. What
+    the file knows of whole groups counts for a timeout that follows the record.
     Raises ArgumentError when a group names a package that is not there, and for a shard of a part of test names;
     ToolMissing for a shard without a nextest that can split.
     """
     context.check_requires()
+    rows, note = read_durations(context.host, durations) if durations else ((), None)
+    notes = [note] if note else []
     with Record.open(context.host, context.state) as record:
-        part, notes = _part(context, record, shard, durations)
-        planned = [_planned(context, name, part) for name in names or ("",)]
+        part = None
+        if shard is not None:
+            _check_nextest(context)
+            known = rows if durations else record.times()
+            part = Shard(*shard, weights(((row.binary, row.name), row.seconds) for row in known if row.binary))
+            notes += [] if durations or not part.seconds else [_OWN_RECORD]
+        planned = [_planned(context, name, part, rows) for name in names or ("",)]
         command = " ".join(("dev-test", *names, *(("--shard", str(part)) if part else ())))
         return execute(context, record, planned, command, emit, notes)
-
-
-def _part(
-    context: Context, record: Record, shard: tuple[int, int] | None, durations: Path | None
-) -> tuple[Shard | None, list[str]]:
-    if shard is None:
-        return None, ["--durations is for --shard only: it is not read"] if durations else []
-    _check_nextest(context)
-    rows, note = (record.times(), None) if durations is None else read_durations(context.host, durations)
-    seconds = weights(((row.binary, row.name), row.seconds) for row in rows if row.binary)
-    if seconds and durations is None:
-        note = "the record of this machine says who runs what, and every run changes it: give all shards one file (--durations)"
-    return Shard(*shard, seconds), [note] if note else []
 
 
 def _check_nextest(context: Context) -> None:
@@ -74,7 +71,7 @@ def _check_nextest(context: Context) -> None:
         )
 
 
-def _planned(context: Context, name: str, shard: Shard | None) -> PlannedStage:
+def _planned(context: Context, name: str, shard: Shard | None, rows: Iterable[TimeRow]) -> PlannedStage:
     members = context.workspace.members
     group = _group(context.loaded.profile, name, members)
     if shard is not None and group.filter is not None:
@@ -91,7 +88,7 @@ def _planned(context: Context, name: str, shard: Shard | None) -> PlannedStage:
         features=group.features,
         cargo_profile=group.cargo_profile,
         all_targets=False,
-        timeout=timeout_of(context, group.timeout, titles),
+        timeout=timeout_of(context, group.timeout, titles, rows),
         budget=group.budget,
         test_filter=group.filter,
         shard=shard and shard._replace(group=title),

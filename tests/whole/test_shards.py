@@ -18,6 +18,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from buildopt.cargo.nextest import filtersets, parse_listing
+from buildopt.host import Host
+from buildopt.record import host_class
 
 pytestmark = pytest.mark.slow
 
@@ -224,13 +226,19 @@ def test_a_shard_says_what_it_needs(ws: Path, tmp_path: Path):
 
 
 def test_a_timeout_follows_the_record(ws: Path, tmp_path: Path):
-    def timeout() -> Any:
-        result = call(ws, "dev-test", "all", "--shard", "2/3", "--json", ran=tmp_path)
+    def timeout(*words: str) -> Any:
+        result = call(ws, "dev-test", "all", "--shard", "2/3", "--json", *words, ran=tmp_path)
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)["run"]["stages"][0]["timeout_seconds"]
 
     assert timeout() == 3600
     assert timeout() == 60
+    times = {"": {"dev-test all 1/3": 1200.0, "dev-test all 1/2": 1.0, "dev-test": 1.0}}
+    (tmp_path / "d.json").write_text(document(times).replace("linux-2c-8g", host_class(Host())))
+    assert timeout("--durations", str(tmp_path / "d.json")) == 3600
+    times[""]["dev-test all 1/3"] = 100.0
+    (tmp_path / "d.json").write_text(document(times).replace("linux-2c-8g", host_class(Host())))
+    assert timeout("--durations", str(tmp_path / "d.json")) == 300
 
 
 def test_durations_travel_from_one_record_to_another(ws: Path, tmp_path: Path):
@@ -248,6 +256,10 @@ def test_durations_travel_from_one_record_to_another(ws: Path, tmp_path: Path):
     assert call(ws, "ci", "durations", "export", str(tmp_path / "b.json")).returncode == 0
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert call(ws, "ci", "durations", "export", *files).returncode == 2
+    (tmp_path / "one.json").write_text(document({"a": {"tests::one": 3.0}}).replace("[[1,", "[[9000000000000000,"))
+    assert '"samples": 0' in call(ws, "ci", "durations", "import", files[0], "--json").stdout, (
+        "nothing is of the year 287000"
+    )
 
 
 def nextest_list(ws: Path, names: list[str], *words: str) -> subprocess.CompletedProcess[bytes]:
