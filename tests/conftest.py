@@ -15,7 +15,19 @@ settings.register_profile("default", deadline=None, suppress_health_check=[Healt
 settings.load_profile("default")
 
 # Whatever the surrounding shell says about Cargo must not decide whether a test passes.
-_SCRUBBED = ("CARGO_", "RUSTFLAGS", "RUSTC", "SCCACHE_", "BUILDOPT_", "NOX", "GITHUB_", "CI", "NO_COLOR", "FORCE_COLOR")
+_SCRUBBED = (
+    "CARGO_",
+    "RUSTFLAGS",
+    "RUSTC",
+    "SCCACHE_",
+    "BUILDOPT_",
+    "NOX",
+    "GITHUB_",
+    "GITLAB_",
+    "CI",
+    "NO_COLOR",
+    "FORCE_COLOR",
+)
 _KEPT = ("CARGO_HOME", "CARGO_REGISTRIES", "CARGO_SOURCE", "CARGO_NET", "CARGO_HTTP", "CARGO_REGISTRY")
 
 

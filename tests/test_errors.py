@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,12 @@ def test_every_error_is_one_of_ours_and_has_a_contracted_exit_code(kind: type[Bu
     assert issubclass(kind, BuildoptError)
     assert kind.exit_code in {1, 2, 3, 4, 5, 124, 130}
     assert kind.__doc__
+
+
+def test_the_page_about_exit_codes_lists_each() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "exit-codes-and-json.md").read_text()
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    assert listed == {0, *(kind.exit_code for kind in CLASSES)}
 
 
 def test_every_public_error_is_exported() -> None:

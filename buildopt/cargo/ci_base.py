@@ -43,7 +43,8 @@ def ci_base(host: Host, root: Path) -> CiBase | None:
     else:
         return None
     try:
-        return found(_Git(host, root), environ)
+        git = _Git(host, root)
+        return CiBase(None, "git knows no commit here") if git.commit("HEAD") is None else found(git, environ)
     except (MachineRefused, ToolMissing) as error:
         return CiBase(None, f"what this job's change is cannot be told: {error.message}")
 

@@ -15,7 +15,7 @@ from buildopt.report.layout import visible
 from buildopt.watch.diagnostics import Diagnostic
 from buildopt.watch.failing_tests import without_escapes
 
-__all__ = ["code_quality", "github_commands"]
+__all__ = ["code_quality", "github_commands", "unheard"]
 
 _MOST_COMMANDS = 10  # of each kind in one step; GitHub drops what is above
 _MOST_PROBLEMS = 1000
@@ -67,6 +67,12 @@ def code_quality(diagnostics: Iterable[Diagnostic], folder: str | None) -> list[
             }
         )
     return entries
+
+
+def unheard(text: str, token: str) -> str:
+    """Return lines in which GitHub finds no command, whatever they say; `token` is one that nobody could have foreseen."""
+    end = "" if not text or text.endswith("\n") else "\n"
+    return f"::stop-commands::{token}\n{text}{end}::{token}::\n"
 
 
 def _command(kind: str, diagnostic: Diagnostic, folder: str | None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from buildopt.errors import PinsMoved
 from buildopt.generate.ci.pins import PINS_FILE
 from buildopt.host import Host
-from buildopt.report.layout import columns
+from buildopt.report.layout import columns, visible
 from buildopt.show.common import open_context, print_json, say
 from buildopt.show.moved import moved_document, moved_text
 from buildopt.verbs.ci import Matrix, ci_matrix
@@ -30,7 +30,7 @@ def show_ci_matrix(host: Host, arguments: argparse.Namespace, _via_nox: bool) ->
     output = host.environ.get("GITHUB_OUTPUT")
     if output:
         host.files.append(Path(output), _outputs(document).encode())
-    say(matrix.why)
+    say(visible(matrix.why))
     print_json(document)
     return 0
 

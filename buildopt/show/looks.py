@@ -146,9 +146,11 @@ def _profile_if_any(context: Context) -> tuple[Profile | None, BuildoptError | N
 
 def _stale(context: Context) -> tuple[list[str] | None, BuildoptError | None]:
     from buildopt.verbs.generated import make_committed_plan  # noqa: PLC0415 - only the doctor asks
+    from buildopt.verbs.pins import only_moved  # noqa: PLC0415 - as above
 
     try:
-        return [edit.path for edit in make_committed_plan(context).edits], None
+        plan = make_committed_plan(context)
+        return [] if only_moved(plan) else [edit.path for edit in plan.edits], None
     except BuildoptError as error:
         return None, error
 

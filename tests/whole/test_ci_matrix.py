@@ -182,6 +182,24 @@ def test_a_group_that_names_no_package_is_refused_and_not_left_out(ws, tmp_path)
     assert not (tmp_path / "output").exists()
 
 
+def test_a_name_of_a_file_is_no_command_to_github(ws, tmp_path):
+    before = git(ws, "rev-parse", "HEAD")
+    (ws / "x\n::error::sly").write_text("x")
+    commit(ws)
+    result = call(ws, "ci-matrix", **pushed(ws, before, tmp_path))
+    assert result.returncode == 0
+    assert "sly" in result.stderr
+    assert not [line for line in (result.stdout + result.stderr).splitlines() if line.lstrip().startswith("::")]
+
+
+def test_nox_runs_it_too(ws, tmp_path):
+    (ws / "noxfile.py").write_text("import buildopt\n\nbuildopt.sessions()\n")
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **pushed(ws, "0" * 40, tmp_path)}
+    words = [sys.executable, "-m", "nox", "-s", "ci-matrix"]
+    assert subprocess.run(words, cwd=ws, env=environ, capture_output=True, check=False).returncode == 0
+    assert json.loads(outputs((tmp_path / "output").read_text())["tests"]) == 5
+
+
 def test_outputs_that_can_not_be_written_fail_the_plan(ws, tmp_path):
     told = {**pushed(ws, "0" * 40, tmp_path), "GITHUB_OUTPUT": str(tmp_path / "gone" / "output")}
     assert call(ws, "ci-matrix", **told).returncode == 3

@@ -154,6 +154,23 @@ def test_a_pin_in_one_place_only_is_no_failure_but_is_not_adopted(ws):
     assert "two commits" in adopted.stderr
 
 
+def test_a_line_of_a_file_is_no_command_to_github(ws):
+    edit(ws, lambda text: text.replace("permissions: {}\n", "::error::sly\npermissions: {}\n"))
+    edit(ws, lambda text: f"::add-mask::sly\n{text}", ".gitignore")
+    result = buildopt(ws, "drift", GITHUB_ACTIONS="true")
+    assert result.returncode == 1
+    first, *lines, last = result.stdout.splitlines()
+    assert re.fullmatch("::stop-commands::[0-9a-f]{32}", first)
+    assert last == f"::{first[-32:]}::"
+    assert "-::error::sly" in lines
+    assert first[-32:] not in "".join(lines)
+
+
+def test_the_doctor_takes_a_moved_pin_for_no_stale_file(ws):
+    edit(ws, lambda text: CHECKOUT.sub(MOVED, text))
+    assert WORKFLOW not in buildopt(ws, "doctor").stdout
+
+
 def test_more_than_a_moved_pin_is_drift(ws):
     edit(ws, lambda text: CHECKOUT.sub(MOVED, text).replace("contents: read", "contents: write"))
     result = buildopt(ws, "drift")

@@ -156,6 +156,17 @@ def test_an_enforced_budget_is_exit_code_1(ws: Path):
         (["run", "core", "--set", "requires.cargo='>=99'"], 3),
         (["explain", "stages.core.rum"], 2),
         (["report", "--last", "0"], 2),
+        (["dev-test", "--shard", "3/2"], 2),
+        (["dev-test", "--shard", "1"], 2),
+        (["dev-test", "--shard", "1/٢"], 2),
+        (["ci"], 2),
+        (["ci", "nonsense"], 2),
+        (["ci", "pins"], 2),
+        (["ci", "pins", "--adopt", "--check"], 2),
+        (["ci", "caches"], 2),
+        (["ci", "durations", "export"], 2),
+        (["cache"], 2),
+        (["ci-matrix", "--set", "tests.lower.packages=['bas']"], 2),
     ],
 )
 def test_a_wrong_call_is_refused_before_anything_runs(ws: Path, words: list[str], code: int):
