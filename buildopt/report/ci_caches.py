@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from buildopt.generate.ci.lanes import Pipeline
+from buildopt.generate.ci.lanes import Lane
 from buildopt.report.layout import columns
 from buildopt.units import format_size
 
@@ -87,13 +87,20 @@ def folder_of(key: str) -> str:
 
 
 def forecast(
-    pipeline: Pipeline, built: Mapping[str, Built], *, platforms: int, crates: int, ratio: float, limit: int
+    lanes: Sequence[Lane],
+    mode: str,
+    built: Mapping[str, Built],
+    *,
+    platforms: int,
+    crates: int,
+    ratio: float,
+    limit: int,
 ) -> Forecast:
-    """Return what the lanes store; `built` is by folder, `ratio` is what compressing leaves, sizes are bytes."""
-    whole = pipeline.cache == "workspace"
-    keys = {lane.name: lane.cached.key for lane in pipeline.of("stage") if lane.cached is not None}
+    """Return what the lanes store; `mode` is `ci.cache`, `built` is by folder, `ratio` is what compressing leaves, sizes are bytes."""
+    whole = mode == "workspace"
+    keys = {lane.name: lane.cached.key for lane in lanes if lane.kind == "stage" and lane.cached is not None}
     entries: list[Entry] = []
-    for lane in pipeline.lanes if whole or pipeline.cache == "dependencies" else ():
+    for lane in lanes if whole or mode == "dependencies" else ():
         if lane.cached is None or not lane.cached.writes:
             continue
         key = lane.cached.key
@@ -102,7 +109,7 @@ def forecast(
         stored = None if size is None else round(size * ratio) + crates
         entries.append(Entry(key, lane.name, platforms if lane.kind == "platform" else 1, size, stored))
     total = sum(entry.copies * entry.stored for entry in entries if entry.stored is not None)
-    return Forecast(pipeline.cache, tuple(entries), crates, total, limit)
+    return Forecast(mode, tuple(entries), crates, total, limit)
 
 
 def as_json(found: Forecast) -> dict[str, Any]:

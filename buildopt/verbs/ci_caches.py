@@ -39,7 +39,8 @@ def ci_caches(context: Context) -> Forecast:
         built[name] = weigh(files, own)
         found += ((f"{workspace.target_directory}/{name}/{path}", size) for path, size, _ in files)
     return forecast(
-        lanes(profile, workspace),
+        lanes(profile, workspace).lanes,
+        profile.ci.cache,
         built,
         platforms=len(profile.ci.github.platforms) if profile.ci.github else 0,
         crates=_downloaded(context.host, context.root),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from buildopt.generate.ci.lanes import Cached, Lane, Pipeline
+from buildopt.generate.ci.lanes import Cached, Lane
 from buildopt.report.ci_caches import Built, as_json, as_lines, folder_of, forecast, weigh
 
 MIB = 1 << 20
@@ -19,10 +19,6 @@ def lane(kind, name, key, *, writes=True, stage=None):
         stage=stage or (name if kind == "stage" else None),
         cached=Cached(key, writes=writes),
     )
-
-
-def pipeline(*lanes: Lane, cache="dependencies") -> Pipeline:
-    return Pipeline(lanes, "main", cache, "local", "buildopt", incremental=False)
 
 
 @pytest.mark.parametrize(
@@ -62,20 +58,20 @@ def test_only_what_is_written_is_stored_and_every_image_has_its_own():
         lane("tests", "gpu", "release-build"),
     )  # fmt: skip
     built = {"debug": Built(10 * MIB, 40 * MIB, 5 * MIB, 20 * MIB)}
-    found = forecast(pipeline(*lanes), built, platforms=2, crates=MIB, ratio=0.5, limit=100 * MIB)
+    found = forecast(lanes, "dependencies", built, platforms=2, crates=MIB, ratio=0.5, limit=100 * MIB)
     assert [(entry.key, entry.copies, entry.stored and entry.stored // MIB) for entry in found.entries] == [
         ("dev-check", 1, 6), ("dev-build", 1, 21), ("platform", 2, 21), ("msrv", 1, 6), ("release-build", 1, None),
     ]  # fmt: skip
     assert found.total == (6 + 21 + 42 + 6) * MIB
     assert found.unknown == ("release-build",)
-    whole = forecast(pipeline(*lanes, cache="workspace"), built, platforms=2, crates=MIB, ratio=0.5, limit=100 * MIB)
+    whole = forecast(lanes, "workspace", built, platforms=2, crates=MIB, ratio=0.5, limit=100 * MIB)
     assert whole.entries[1].stored == 31 * MIB
 
 
 def test_what_fits_and_what_does_not_is_said_with_what_to_do():
     built = {"debug": Built(10 * MIB, 40 * MIB, 5 * MIB, 20 * MIB)}
     lanes = (lane("stage", "full", "dev-build"), lane("tests", "gpu", "release-build"))
-    fits = forecast(pipeline(*lanes), built, platforms=0, crates=MIB, ratio=0.5, limit=100 * MIB)
+    fits = forecast(lanes, "dependencies", built, platforms=0, crates=MIB, ratio=0.5, limit=100 * MIB)
     assert as_json(fits)["caches"]["fits"] is True
     assert as_lines(fits, 100) == [
         "  key            written by       here  stored, about",
@@ -85,7 +81,7 @@ def test_what_fits_and_what_does_not_is_said_with_what_to_do():
         "about 21 MiB for one Cargo.lock, toolchain and image; ci.cache-limit, 100 MiB, holds 4 of that",
         "not counted: release-build; run their stages once on this machine",
     ]
-    over = forecast(pipeline(*lanes, cache="workspace"), built, platforms=0, crates=MIB, ratio=0.5, limit=10 * MIB)
+    over = forecast(lanes, "workspace", built, platforms=0, crates=MIB, ratio=0.5, limit=10 * MIB)
     assert as_json(over)["caches"]["fits"] is False
     assert as_lines(over, 100)[-2:] == [
         "about 31 MiB for one Cargo.lock, toolchain and image: more than ci.cache-limit, 10 MiB",
@@ -95,9 +91,7 @@ def test_what_fits_and_what_does_not_is_said_with_what_to_do():
 
 @pytest.mark.parametrize("mode", ["sccache", "none"])
 def test_where_no_target_directory_is_stored_one_line_says_so(mode):
-    found = forecast(
-        pipeline(lane("stage", "full", "dev-build"), cache=mode), {}, platforms=0, crates=0, ratio=0.3, limit=MIB
-    )
+    found = forecast((lane("stage", "full", "dev-build"),), mode, {}, platforms=0, crates=0, ratio=0.3, limit=MIB)
     assert len(as_lines(found, 100)) == 1
     assert mode in as_lines(found, 100)[0]
     assert as_json(found)["caches"]["total"] == 0
