@@ -162,8 +162,8 @@ def _size(built: Built | None, *, check: bool, whole: bool) -> int | None:
     """Return the bytes of an entry; None for what was not built."""
     if built is None:
         return None
-    own = (built.own_check if check else built.own_build) if whole else 0
-    return (built.check if check else built.build) + own or None
+    needed, own = (built.check, built.own_check) if check else (built.build, built.own_build)
+    return None if needed + own == 0 else needed + own if whole else needed
 
 
 def _unit(path: str) -> tuple[str, str]:
