@@ -262,6 +262,7 @@ def _with_writers(found: Sequence[Lane], profile: Profile) -> Iterator[Lane]:
             return True, profile.stages[lane.name].scope == "workspace", index
         return False, not profile.tests[lane.name].packages, -index
 
+    keeps_target = profile.ci is not None and profile.ci.cache in ("dependencies", "workspace")
     writers: dict[str, int] = {}
     for index, lane in enumerate(found):
         if lane.cached is not None and not lane.cached.writes:
@@ -269,7 +270,8 @@ def _with_writers(found: Sequence[Lane], profile: Profile) -> Iterator[Lane]:
             writers[lane.cached.key] = max(there, index, key=worth)
     for index, lane in enumerate(found):
         if lane.cached is not None and writers.get(lane.cached.key) == index:
-            yield lane._replace(cached=lane.cached._replace(writes=True))
+            complete = lane.complete if keeps_target else ()
+            yield lane._replace(cached=lane.cached._replace(writes=True), complete=complete)
         else:
             yield lane._replace(complete=())
 
