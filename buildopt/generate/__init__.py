@@ -38,7 +38,7 @@ INCLUDE_SINCE = (1, 94)
 
 def wanted_paths(profile: Profile, workspace: Workspace) -> tuple[str, ...]:
     """Return the files, relative to the root, whose current content `generate` needs."""
-    paths = {CARGO_FILE, HOST_FILE, *CONFIG_FILES, ".gitignore", *docker.input_paths(profile), *ci.CI_PATHS}
+    paths = {CARGO_FILE, HOST_FILE, *CONFIG_FILES, ".gitignore", *docker.INPUT_PATHS, *ci.CI_PATHS}
     if profile.ide is not None:
         paths.add(EDITOR_FILE)
     return tuple(sorted(paths | {*gates.gate_paths(profile.features, workspace)}))
@@ -52,6 +52,7 @@ def loose_paths(profile: Profile) -> tuple[str, ...]:
 def prepare(profile: Profile) -> None:
     """Do beforehand what `generate` will need for this profile and what no answer of Cargo changes."""
     ci.prepare(profile)
+    docker.prepare(profile)
 
 
 def generate(inputs: Inputs) -> Generated:
@@ -163,7 +164,7 @@ def _gates(inputs: Inputs) -> Generated:
 
 
 def _docker(inputs: Inputs) -> Generated:
-    wanted = inputs.profile.docker
+    wanted = inputs.as_in_ci.docker
     found = docker.leave(inputs.texts) if wanted is None else docker.render(wanted, inputs)
     files = {path: None if text is None else text.encode() for path, text in found.files.items()}
     return Generated(files, found.notes, ())

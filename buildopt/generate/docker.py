@@ -15,7 +15,8 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from buildopt.cargo.model import CargoConfig, ConfigValue, Package, Workspace
@@ -27,7 +28,10 @@ from buildopt.generate.model import Inputs
 from buildopt.generate.templates import engine, template
 from buildopt.profile.model import Docker, Profile
 
-__all__ = ["DOCKERFILE", "FILES", "IGNORE", "Rendered", "input_paths", "leave", "loose_paths", "render"]
+if TYPE_CHECKING:
+    import jinja2
+
+__all__ = ["INPUT_PATHS", "Rendered", "leave", "loose_paths", "prepare", "render"]
 
 DOCKERFILE, IGNORE = "Dockerfile", ".dockerignore"
 FILES = (DOCKERFILE, IGNORE)
@@ -36,7 +40,10 @@ APP = "/app"
 _TOOLCHAIN_FILES = ("rust-toolchain", "rust-toolchain.toml")  # rustup prefers the first
 _LOCK = "Cargo.lock"
 _READ = (*_TOOLCHAIN_FILES, _LOCK)
+INPUT_PATHS = (*FILES, *_READ)
+"""Files, relative to the root, that decide what is written, or that are replaced or removed."""
 _BARE = re.compile(r"[A-Za-z0-9_./:@=*-]+")
+_PLAIN = re.compile(r"[\w./-]+")
 _PATTERN = re.compile(r"[$*?\[\]\\\x00-\x1f]")
 _PLACES = (
     "*/src/lib.rs", "*/src/main.rs", "*/src/bin/*.rs", "*/build.rs", "*/tests/*.rs", "*/benches/*.rs", "*/examples/*.rs",
@@ -48,6 +55,8 @@ _IGNORED = (
     ".github", ".gitlab", ".gitlab-ci.yml", ".idea", ".nox", ".venv", ".vscode",
 )  # fmt: skip
 
+_IGNORE_HEAD = "# What no build reads: results, history, and what belongs to one machine.\n"
+
 
 class Rendered(NamedTuple):
     """The two files, and what to know about them."""
@@ -57,14 +66,15 @@ class Rendered(NamedTuple):
     notes: tuple[str, ...]
 
 
-def input_paths(profile: Profile) -> tuple[str, ...]:
-    """Return the files, relative to the root, that decide what is written, or that are replaced or removed."""
-    return (*FILES, *_READ) if profile.docker is not None else FILES
-
-
 def loose_paths(profile: Profile) -> tuple[str, ...]:
-    """Return those of `input_paths` that nothing is written to: one that is a symlink counts as not there."""
-    return _READ if profile.docker is not None else FILES
+    """Return those of `INPUT_PATHS` that nothing is written to: one that is a symlink counts as not there."""
+    return _READ if profile.docker is not None else INPUT_PATHS
+
+
+def prepare(profile: Profile) -> None:
+    """Load and compile what `render` will need: time that is there while Cargo answers."""
+    if profile.docker is not None:
+        _template()
 
 
 def leave(texts: Mapping[str, bytes]) -> Rendered:
@@ -85,7 +95,7 @@ def render(docker: Docker, inputs: Inputs) -> Rendered:
     workspace = inputs.workspace
     _refuse_others(inputs.texts)
     _refuse_outside(workspace)
-    made_of = contents(docker, inputs.profile.features, workspace)
+    made_of = contents(docker, inputs.as_in_ci.features, workspace)
     names = [binary.name for binary in made_of.binaries]
     notes = made_of.notes
     config = {value.dotted: value.value for value in _committed(inputs.config)}
@@ -97,7 +107,7 @@ def render(docker: Docker, inputs: Inputs) -> Rendered:
         "project": _project(workspace, names),
         "environment": _environment(config),
         "toolchain": next((path for path in _TOOLCHAIN_FILES if path in inputs.texts), None),
-        "kept": _kept(folders),
+        "kept": _kept(inputs.config, folders),
         "targets": _targets(workspace),
         "arguments": _arguments(docker.cargo_profile, made_of, inputs),
         "binaries": [f"{APP}/{output}/{name}" for name in names],
@@ -106,11 +116,8 @@ def render(docker: Docker, inputs: Inputs) -> Rendered:
     patterns = [pattern for pattern in _IGNORED if not _hides_package(pattern, workspace)]
     if not workspace.has_lock:
         notes = (*notes, "docker: there is no Cargo.lock, and the image is built from one: `cargo generate-lockfile`")
-    templates: dict[str, tuple[str, Mapping[str, Any]]] = {
-        DOCKERFILE: ("Dockerfile.j2", values),
-        IGNORE: ("dockerignore.j2", {"patterns": patterns}),
-    }
-    return Rendered({path: _whole(path, text) for path, text in _filled(templates).items()}, notes)
+    bodies = {DOCKERFILE: _template().render(**values), IGNORE: _IGNORE_HEAD + "".join(f"{p}\n" for p in patterns)}
+    return Rendered({path: _whole(path, body) for path, body in bodies.items()}, notes)
 
 
 def _whole(path: str, body: str) -> str:
@@ -200,10 +207,12 @@ def _folders(workspace: Workspace, config: Mapping[str, Any]) -> list[str]:
     return folders
 
 
-def _kept(folders: Iterable[str]) -> list[str]:
+def _kept(config: CargoConfig, folders: Iterable[str]) -> list[str]:
     """Return the part of a `find` that passes over what decides the dependencies."""
+    included = [path for path in config.files if not path.startswith(("/", ".cargo/")) and _PLAIN.fullmatch(path)]
+    paths = (".cargo/*", *(f"{folder}/*" for folder in folders), *included)
     words = ["!", "-name", "Cargo.toml", "!", "-name", "Cargo.lock"]
-    return words + [word for folder in (".cargo", *folders) for word in ("!", "-path", f"./{folder}/*")]
+    return words + [word for path in paths for word in ("!", "-path", f"./{path}")]
 
 
 def _targets(workspace: Workspace) -> list[str]:
@@ -214,8 +223,8 @@ def _targets(workspace: Workspace) -> list[str]:
         for target in package.targets
         if not {"test", "bench", "example"} & {*target.kinds}
     )
-    odd = sorted({path for path in found if not any(fnmatchcase(path, place) for place in _PLACES)})
-    places = (*_PLACES, *(re.sub(r"([*?\[\]\\])", r"\\\1", path) for path in odd))
+    odd = {path for path in found if _PLAIN.fullmatch(path) and not any(fnmatchcase(path, p) for p in _PLACES)}
+    places = (*_PLACES, *sorted(odd))
     return [word for place in places for word in ("-o", "-path", place)][1:]
 
 
@@ -256,18 +265,15 @@ class _Quoted(str):
     __slots__ = ()
 
 
-def _filled(templates: Mapping[str, tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
-    """Return the templates filled in. A value is quoted for the place where it lands, or harmless anywhere."""
+@cache
+def _template() -> jinja2.Template:
+    """Return the template, compiled. A value is quoted for the place where it lands, or harmless anywhere."""
     filters: dict[str, Callable[[Any], str]] = {
         "shell": lambda words: _Quoted(shlex.join(words)),
         "json": lambda words: _Quoted(json.dumps(words, ensure_ascii=False)),
         "text": _Quoted,
     }
-    filling = engine(_harmless, filters)
-    return {
-        path: filling.from_string(template(f"docker/{name}")).render(**values)
-        for path, (name, values) in templates.items()
-    }
+    return engine(_harmless, filters).from_string(template("docker/Dockerfile.j2"))
 
 
 def _harmless(value: object) -> str:

@@ -98,7 +98,7 @@ class Docker:
         return Built(files, tuple(ran), said, entry, user)
 
     def real(self, path: str) -> str:
-        return path.replace("/app", str(self.app)).replace("/stand-in.rs", f"{self.app}.rs")
+        return path.replace("/app", str(self.app)).replace("/stand-in", f"{self.app}-stand-in")
 
     def shell(self, command: str, environment: Mapping[str, str]) -> str:
         own = {name: self.real(value) for name, value in environment.items() if name != "CARGO_HOME"}

@@ -180,7 +180,7 @@ def test_only_the_files_that_are_needed_are_asked_for() -> None:
     always = {
         ".cargo/buildopt.host.toml", ".cargo/buildopt.toml", ".cargo/config", ".cargo/config.toml", ".dockerignore",
         ".github/buildopt.pins.toml", ".github/workflows/buildopt.yml", ".gitignore", ".gitlab-ci.yml", ".gitlab/buildopt.yml",
-        "Dockerfile",
+        "Cargo.lock", "Dockerfile", "rust-toolchain", "rust-toolchain.toml",
     }  # fmt: skip
     assert set(wanted_paths(Profile(version=1), workspace)) == always
     gates = Profile(version=1, features={"a": {"x": ()}}, ide=Ide())
