@@ -18,7 +18,6 @@ from buildopt.pipeline.sharding import Shard
 from buildopt.profile.model import Profile, Stage, TestGroup
 from buildopt.record import Record, TimeRow
 from buildopt.verbs.context import Context
-from buildopt.verbs.durations import read_durations
 from buildopt.verbs.run import execute, plan_work, timeout_of
 
 __all__ = ["packages_of", "run_tests"]
@@ -43,8 +42,13 @@ def run_tests(
     ToolMissing for a shard without a nextest that can split.
     """
     context.check_requires()
-    rows, note = read_durations(context.host, durations) if durations else ((), None)
-    notes = [note] if note else []
+    rows: tuple[TimeRow, ...] = ()
+    notes = []
+    if durations:
+        from buildopt.verbs.durations import read_durations  # noqa: PLC0415 - in CI only
+
+        rows, note = read_durations(context.host, durations)
+        notes += [note] if note else []
     with Record.open(context.host, context.state) as record:
         part = None
         if shard is not None:
