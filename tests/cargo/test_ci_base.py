@@ -317,3 +317,9 @@ def test_without_git_everything_counts(tmp_path):
     host = ScriptedHost({"git": finished(returncode=127)}, environ=environ)
     no_base(ci_base(host, tmp_path))
     no_base(ci_base(Host({**environ, "PATH": str(tmp_path)}), tmp_path))
+
+
+def test_a_git_that_hangs_means_everything(tmp_path):
+    environ = {"GITLAB_CI": "true", "CI_MERGE_REQUEST_DIFF_BASE_SHA": "a" * 40}
+    hanging = ScriptedHost({"git": finished()._replace(timed_out=True)}, environ=environ)
+    assert "did not answer" in no_base(ci_base(hanging, tmp_path))

@@ -12,6 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildopt.generate.ci.pins import Pin
+from buildopt.sync.model import Edit, Plan
+from buildopt.verbs.pins import moved_pins, only_moved
 
 PROFILE = 'version = 1\n[stages.quick-check]\nrun = ["check"]\n[ci.github]\n'
 WORKFLOW = ".github/workflows/buildopt.yml"
@@ -32,6 +38,45 @@ def call(root: Path, *words: str, **environ: str) -> subprocess.CompletedProcess
 
 def buildopt(root: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return call(root, "-m", "buildopt", *words, **environ)
+
+
+ACTIONS = ("actions/checkout", "actions/cache/restore", "Swatinem/rust-cache")
+COMMITS = st.sampled_from([letter * 40 for letter in "abcdef0"])
+USES = st.tuples(st.sampled_from(ACTIONS), COMMITS, st.sampled_from(["v1", "v2.0.1"]))
+
+
+def workflow(uses: list[tuple[str, str, str]], name: str = "run") -> bytes:
+    lines = [f"      - name: {name}\n        uses: {action}@{commit} # {version}\n" for action, commit, version in uses]
+    return f"jobs:\n  a:\n    steps:\n{''.join(lines)}".encode()
+
+
+@given(st.lists(st.tuples(USES, COMMITS), min_size=1, max_size=6))
+def test_a_plan_that_moves_pins_and_nothing_else_says_which(uses):
+    after = [use for use, _ in uses]
+    before = [(action, commit, version) for (action, _, version), commit in uses]
+    plan = Plan((Edit(WORKFLOW, workflow(before), workflow(after)),) if before != after else ())
+    assert only_moved(plan) is (before != after)
+    there = {("/".join(action.split("/")[:2]), Pin(version, commit)) for action, commit, version in before}
+    assert all((move.action, move.found) in there for move in moved_pins(plan))
+    if len({action for action, _, _ in after}) == len(after) and before != after:
+        assert moved_pins(plan)
+
+
+@given(
+    st.lists(USES, min_size=1, max_size=4),
+    st.integers(0, 3),
+    st.sampled_from(["", "main", "v1", "A" * 40, "a" * 39, "${{ github.sha }}"]),
+)
+def test_a_plan_that_would_take_away_a_branch_or_a_tag_is_more_than_a_moved_pin(uses, at, ref):
+    loose = [
+        (action, ref if number == at % len(uses) else commit, version)
+        for number, (action, commit, version) in enumerate(uses)
+    ]
+    assert not only_moved(Plan((Edit(WORKFLOW, workflow(loose), workflow(uses)),)))
+    assert not only_moved(Plan((Edit(WORKFLOW, workflow(uses, "other"), workflow(uses)),)))
+    assert not only_moved(Plan((Edit(WORKFLOW, workflow([*uses, uses[0]]), workflow(uses)),)))
+    assert not only_moved(Plan((Edit(WORKFLOW, None, workflow(uses)),)))
+    assert not only_moved(Plan((Edit(".github/workflows/mine.yml", workflow(loose), workflow(uses)),)))
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +189,18 @@ def test_whatever_is_no_pin_is_drift_and_is_not_adopted(ws, instead):
     adopted = buildopt(ws, "ci", "pins", "--adopt")
     assert adopted.returncode == 2 or "has every action" in adopted.stderr
     assert (ws / LOCK).read_bytes() == before
+
+
+def test_line_endings_of_windows_are_no_drift_and_stay(ws):
+    for path in (WORKFLOW, LOCK):
+        (ws / path).write_bytes((ws / path).read_bytes().replace(b"\n", b"\r\n"))
+    assert buildopt(ws, "drift").returncode == 0
+    edit(ws, lambda text: CHECKOUT.sub(MOVED, text))
+    (ws / WORKFLOW).write_bytes((ws / WORKFLOW).read_bytes().replace(b"\n", b"\r\n"))
+    assert buildopt(ws, "drift").returncode == 5
+    assert buildopt(ws, "ci", "pins", "--adopt").returncode == 0
+    assert (ws / LOCK).read_bytes().count(b"\r\n") == (ws / LOCK).read_bytes().count(b"\n")
+    assert buildopt(ws, "drift").returncode == 0
 
 
 def test_a_pin_in_one_place_only_is_no_failure_but_is_not_adopted(ws):
