@@ -13,17 +13,16 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from buildopt.cargo.model import CargoConfig, ConfigValue, Package, Workspace
+from buildopt.cargo.model import Package, Workspace
 from buildopt.errors import Bug, ManifestError, Problem
-from buildopt.generate.cargo_config import HOST_NAME
 from buildopt.generate.ci.mark import is_ours, is_unchanged, marked
 from buildopt.generate.docker_binaries import Contents, contents
+from buildopt.generate.docker_context import Context
 from buildopt.generate.model import Inputs
 from buildopt.generate.templates import engine, template
 from buildopt.profile.model import Docker, Profile
@@ -43,19 +42,9 @@ _READ = (*_TOOLCHAIN_FILES, _LOCK)
 INPUT_PATHS = (*FILES, *_READ)
 """Files, relative to the root, that decide what is written, or that are replaced or removed."""
 _BARE = re.compile(r"[A-Za-z0-9_./:@=*-]+")
-_PLAIN = re.compile(r"[\w./-]+")
-_PATTERN = re.compile(r"[$*?\[\]\\\x00-\x1f]")
-_PLACES = (
-    "*/src/lib.rs", "*/src/main.rs", "*/src/bin/*.rs", "*/build.rs", "*/tests/*.rs", "*/benches/*.rs", "*/examples/*.rs",
-)  # fmt: skip
-"""Where Cargo looks for targets without being told; a manifest may need that each is there."""
 _BUILT_IN = {"dev": "debug", "test": "debug", "bench": "release"}
-_IGNORED = (
-    "target", ".git", ".buildopt", ".cargo/buildopt.host.toml", "**/node_modules", "Dockerfile", ".dockerignore",
-    ".github", ".gitlab", ".gitlab-ci.yml", ".idea", ".nox", ".venv", ".vscode",
-)  # fmt: skip
-
-_IGNORE_HEAD = "# What no build reads: results, history, and what belongs to one machine.\n"
+_RUST_IMAGE = re.compile(r"(?:docker\.io/)?(?:library/)?rust:(\d{1,4})\.(\d{1,4})(?![\d])")
+_INCLUDES_SINCE = (1, 94)
 
 
 class Rendered(NamedTuple):
@@ -94,30 +83,26 @@ def render(docker: Docker, inputs: Inputs) -> Rendered:
     """
     workspace = inputs.workspace
     _refuse_others(inputs.texts)
-    _refuse_outside(workspace)
+    context = Context(workspace, inputs.config)
     made_of = contents(docker, inputs.as_in_ci.features, workspace)
     names = [binary.name for binary in made_of.binaries]
-    notes = made_of.notes
-    config = {value.dotted: value.value for value in _committed(inputs.config)}
-    folders = _folders(workspace, config)
-    output = _output(config, docker.cargo_profile)
+    output = _output(context.settings, docker.cargo_profile)
+    toolchain = next((path for path in _TOOLCHAIN_FILES if path in inputs.texts), None)
     values = {
         "image": docker.image,
         "runtime": docker.runtime,
         "project": _project(workspace, names),
-        "environment": _environment(config),
-        "toolchain": next((path for path in _TOOLCHAIN_FILES if path in inputs.texts), None),
-        "kept": _kept(inputs.config, folders),
-        "targets": _targets(workspace),
+        "environment": _environment(context.settings),
+        "toolchain": toolchain,
+        "kept": context.kept(),
+        "targets": context.targets(),
         "arguments": _arguments(docker.cargo_profile, made_of, inputs),
         "binaries": [f"{APP}/{output}/{name}" for name in names],
         "entry": f"/usr/local/bin/{names[0]}",
     }
-    patterns = [pattern for pattern in _IGNORED if not _hides_package(pattern, workspace)]
-    if not workspace.has_lock:
-        notes = (*notes, "docker: there is no Cargo.lock, and the image is built from one: `cargo generate-lockfile`")
-    bodies = {DOCKERFILE: _template().render(**values), IGNORE: _IGNORE_HEAD + "".join(f"{p}\n" for p in patterns)}
-    return Rendered({path: _whole(path, body) for path, body in bodies.items()}, notes)
+    bodies = {DOCKERFILE: _template().render(**values), IGNORE: context.ignored()}
+    files = {path: _whole(path, body) for path, body in bodies.items()}
+    return Rendered(files, (*made_of.notes, *_notes(docker, inputs, toolchain)))
 
 
 def _whole(path: str, body: str) -> str:
@@ -141,25 +126,16 @@ def _refuse_others(texts: Mapping[str, bytes]) -> None:
         raise ManifestError("a file is in the way", problems=problems)
 
 
-def _refuse_outside(workspace: Workspace) -> None:
-    outside = [p for p in workspace.packages if not p.directory.is_relative_to(workspace.root)]
-    if outside:
-        problems = (
-            Problem(
-                f"the package {package.name} lies outside of the workspace root, where docker build cannot see it",
-                file=os.path.relpath(package.manifest, workspace.root),
-                key="docker",
-                hint="move it below the root, or take it from a registry or by git",
-            )
-            for package in outside
+def _notes(docker: Docker, inputs: Inputs, toolchain: str | None) -> Iterator[str]:
+    if not inputs.workspace.has_lock:
+        yield "docker: there is no Cargo.lock, and the image is built from one: `cargo generate-lockfile` writes it"
+    rust = _RUST_IMAGE.match(docker.image)
+    settings = inputs.profile.cargo
+    if rust and toolchain is None and (int(rust[1]), int(rust[2])) < _INCLUDES_SINCE and settings and settings.profile:
+        yield (
+            f"docker: Cargo {rust[1]}.{rust[2]} of docker.image cannot include .cargo/buildopt.toml (1.94 can),"
+            " and so builds without its Cargo profiles"
         )
-        raise ManifestError("no Dockerfile can be written for this workspace", problems=tuple(problems))
-
-
-def _committed(config: CargoConfig) -> list[ConfigValue]:
-    """Return the values of Cargo's configuration that the image will have too, those that win last."""
-    machine = ("/", "$", f".cargo/{HOST_NAME}")
-    return [value for value in reversed(config.values) if not value.where.startswith(machine)]
 
 
 def _environment(config: Mapping[str, Any]) -> list[str]:
@@ -188,46 +164,6 @@ def _output(config: Mapping[str, Any], cargo_profile: str) -> str:
     return f"target/{triple}/{folder}"
 
 
-def _folders(workspace: Workspace, config: Mapping[str, Any]) -> list[str]:
-    """Return what the dependencies need of the workspace itself: packages that are no members, and vendored ones."""
-    own = [p.directory.relative_to(workspace.root).as_posix() for p in workspace.packages if not p.member]
-    vendored = [
-        os.path.normpath(value)
-        for key, value in config.items()
-        if key.startswith("source.") and key.endswith((".directory", ".local-registry")) and isinstance(value, str)
-    ]
-    folders = sorted({*own, *(path for path in vendored if not path.startswith(("/", "..")))})
-    problems = tuple(
-        Problem("has a sign in its name that Docker takes for a pattern or a variable", file=path, hint="rename it")
-        for path in folders
-        if _PATTERN.search(path)
-    )
-    if problems:
-        raise ManifestError("no Dockerfile can be written for this workspace", problems=problems)
-    return folders
-
-
-def _kept(config: CargoConfig, folders: Iterable[str]) -> list[str]:
-    """Return the part of a `find` that passes over what decides the dependencies."""
-    included = [path for path in config.files if not path.startswith(("/", ".cargo/")) and _PLAIN.fullmatch(path)]
-    paths = (".cargo/*", *(f"{folder}/*" for folder in folders), *included)
-    words = ["!", "-name", "Cargo.toml", "!", "-name", "Cargo.lock"]
-    return words + [word for path in paths for word in ("!", "-path", f"./{path}")]
-
-
-def _targets(workspace: Workspace) -> list[str]:
-    """Return the part of a `find` that finds the code of libraries, binaries and build scripts, and where more may be."""
-    found = (
-        f"./{os.path.relpath(target.src_path, workspace.root)}"
-        for package in workspace.members
-        for target in package.targets
-        if not {"test", "bench", "example"} & {*target.kinds}
-    )
-    odd = {path for path in found if _PLAIN.fullmatch(path) and not any(fnmatchcase(path, p) for p in _PLACES)}
-    places = (*_PLACES, *sorted(odd))
-    return [word for place in places for word in ("-o", "-path", place)][1:]
-
-
 def _arguments(cargo_profile: str, made_of: Contents, inputs: Inputs) -> list[str]:
     """Return what both builds are told, so that both build the same dependencies."""
     arguments = ["--profile", cargo_profile, *made_of.features]
@@ -251,12 +187,6 @@ def _project(workspace: Workspace, binaries: Sequence[str]) -> str:
     """Return a name for caches that several builds on one machine share; no part of it depends on the machine."""
     root = next((package.name for package in workspace.members if package.directory == workspace.root), None)
     return root or binaries[0]
-
-
-def _hides_package(pattern: str, workspace: Workspace) -> bool:
-    name = pattern.removeprefix("**/")
-    folders = [package.directory.relative_to(workspace.root).parts for package in workspace.packages]
-    return any(name in parts if pattern.startswith("**/") else parts[:1] == (name,) for parts in folders)
 
 
 class _Quoted(str):

@@ -54,14 +54,18 @@ def write(root: Path, files: Mapping[str, str], *, days: int) -> None:
 
 
 VIRTUAL = {
-    "Cargo.toml": '[workspace]\nmembers = ["crates/*"]\nexclude = ["extra"]\nresolver = "2"\n',
+    "Cargo.toml": '[workspace]\nmembers = ["crates/*"]\nexclude = ["extra"]\nresolver = "2"\n'
+    '[patch.crates-io]\nmiddle = { path = "crates/middle" }\n',
     "crates/tool/Cargo.toml": HEAD.format("tool")
     + 'build = "build/main.rs"\n[[bin]]\nname = "tl"\npath = "src/main.rs"\nrequired-features = []\n'
-    '[[bin]]\nname = "gui"\npath = "src/gui.rs"\nrequired-features = ["gui"]\n[features]\ngui = []\nloud = []\n'
-    '[dependencies]\nleaf = "0.0.1"\nmiddle = { path = "../middle" }\nhelper = { path = "../../extra/helper" }\n',
+    '[[bin]]\nname = "gui"\npath = "src/gui.rs"\nrequired-features = ["gui"]\n[features]\ngui = []\nloud = ["dep:late"]\n'
+    '[dependencies]\nleaf = "0.0.1"\nmiddle = "0.0.1"\nhelper = { path = "../../extra/helper" }\n'
+    'late = { path = "../../extra/late", optional = true }\n',
     "crates/tool/build/main.rs": 'fn main() { println!("cargo::rustc-env=WORD=script"); }\n',
     "crates/tool/src/main.rs": 'fn main() { println!("{} {} {} {} {}", leaf::word(), middle::WORD, helper::WORD,'
-    ' option_env!("WORD").unwrap_or("no script"), cfg!(feature = "loud")); }\n',
+    ' option_env!("WORD").unwrap_or("no script"), late()); }\n'
+    '#[cfg(feature = "loud")] fn late() -> &\'static str { late::WORD }\n'
+    '#[cfg(not(feature = "loud"))] fn late() -> &\'static str { "" }\n',
     "crates/tool/src/gui.rs": "fn main() { compile_error!(); }\n",
     "crates/tool/examples/shown.rs": "fn main() {}\n",
     "crates/middle/Cargo.toml": HEAD.format("middle"),
@@ -70,6 +74,8 @@ VIRTUAL = {
     "crates/viewer/src/main.rs": 'fn main() { println!("viewer"); }\n',
     "extra/helper/Cargo.toml": HEAD.format("helper"),
     "extra/helper/src/lib.rs": 'pub const WORD: &str = "helper";\n',
+    "extra/late/Cargo.toml": HEAD.format("late"),
+    "extra/late/src/lib.rs": 'pub const WORD: &str = "late";\n',
     ".cargo/config.toml": VENDORED,
     **vendored("leaf"),
 }
@@ -99,7 +105,7 @@ def test_an_edit_gives_the_new_program_and_builds_no_dependency_again(
     age(root)
 
     first = docker.build(root)
-    assert first.run() == "leaf middle helper script true"
+    assert first.run() == "leaf middle helper script late"
     assert first.entry == "/usr/local/bin/tl"
     assert {*first.files} == {"/usr/local/bin/tl", "/usr/local/bin/viewer"}
     assert first.user == "65532:65532"
@@ -110,7 +116,7 @@ def test_an_edit_gives_the_new_program_and_builds_no_dependency_again(
 
     write(root, {"crates/middle/src/lib.rs": 'pub const WORD: &str = "edited";\n'}, days=1)
     second = docker.build(root)
-    assert second.run() == "leaf edited helper script true"
+    assert second.run() == "leaf edited helper script late"
     assert [command.split()[0] for command in second.ran] == ["echo", "cargo"]
     assert "fetch" not in second.ran[1]
     assert "Compiling middle" in second.said
@@ -118,10 +124,10 @@ def test_an_edit_gives_the_new_program_and_builds_no_dependency_again(
     assert "Compiling helper" not in second.said
 
     write(root, {"crates/tool/build/main.rs": 'fn main() { println!("cargo::rustc-env=WORD=other"); }\n'}, days=3)
-    assert docker.build(root).run() == "leaf edited helper other true"
+    assert docker.build(root).run() == "leaf edited helper other late"
 
     write(root, {"extra/helper/src/lib.rs": 'pub const WORD: &str = "helped";\n'}, days=4)
-    assert docker.build(root).run() == "leaf edited helped other true"
+    assert docker.build(root).run() == "leaf edited helped other late"
 
 
 def test_no_clock_decides_whether_a_stand_in_is_shipped(
