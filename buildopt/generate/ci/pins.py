@@ -99,26 +99,19 @@ def with_pins(text: str, pins: Pins) -> str:
     """Return the text of a file of pins in which each of `pins` stands; every other line, and its comments, stay."""
     wanted = {("actions", name): _pin_text(pin) for name, pin in pins.actions.items()}
     wanted |= {("tools", name): quoted(version) for name, version in pins.tools.items()}
-    have = {}
-    end = {}
-    edits: list[tuple[int, int, str]] = []
-    for statement in statements(text):
-        if statement.kind == "pair":
-            have[statement.path] = statement
-        if statement.kind != "blank":
-            end[statement.table] = statement.end
-    lines: dict[str, list[str]] = {}
-    for path, value in sorted(wanted.items(), key=lambda item: (item[0][0], item[0][1].lower())):
-        if path in have:
-            edits.append((*have[path].value, value))
-        else:
-            lines.setdefault(path[0], []).append(f"{key_text(path[1])} = {value}\n")
-    for table, added in lines.items():
-        if (table,) in end:
-            lead = "" if text[: end[(table,)]].endswith("\n") else "\n"
-            edits.append((end[(table,)], end[(table,)], lead + "".join(added)))
-        else:
-            edits.append((len(text), len(text), f"\n[{table}]\n{''.join(added)}"))
+    newline = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
+    there = {each.path: each for each in statements(text) if each.kind == "pair"}
+    ends = {each.table: each.end for each in statements(text) if each.kind != "blank"}
+    edits = [(*there[path].value, value) for path, value in wanted.items() if path in there]
+    added: dict[str, list[str]] = {}
+    for (table, name), value in sorted(wanted.items(), key=lambda item: item[0][1].lower()):
+        if (table, name) not in there:
+            added.setdefault(table, []).append(f"{key_text(name)} = {value}{newline}")
+    for table, lines in sorted(added.items()):
+        end = ends.get((table,), len(text))
+        head = [] if (table,) in ends else [newline, f"[{table}]{newline}"]
+        lead = newline if not text[:end].endswith("\n") else ""
+        edits.append((end, end, lead + "".join((*head, *lines))))
     return splice(text, edits)
 
 
