@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from syrupy.assertion import SnapshotAssertion
 from buildopt.cargo.model import ConfigValue, Package, Target, Workspace
 from buildopt.errors import ManifestError, ProfileError
 from buildopt.generate import Generated, Inputs, generate
-from buildopt.profile.model import Docker, Profile
+from buildopt.profile.model import Cargo, CargoProfile, Docker, Profile
 
 HEAD = '[package]\nname = "{}"\nversion = "0.1.0"\n'
 TARGETS = {
@@ -138,8 +139,23 @@ def test_what_is_left_out_or_decided_is_said() -> None:
     )
     inputs = inputs_for(profile(binaries=("tl",)), VIRTUAL, TARGETS)
     assert generate(inputs._replace(workspace=inputs.workspace._replace(has_lock=False))).notes == (
-        "docker: there is no Cargo.lock, and the image is built from one: `cargo generate-lockfile`",
+        "docker: there is no Cargo.lock, and the image is built from one: `cargo generate-lockfile` writes it",
     )
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        ("rust:1.93.1-slim", True), ("docker.io/library/rust:1.9", True), ("rust:1.94", False), ("rust:2.0", False),
+        ("rust:bookworm", False), ("my/rust:1.85", False),
+    ],
+)  # fmt: skip
+def test_a_cargo_that_cannot_include_our_file_is_told_of(image: str, said: bool) -> None:
+    declared = profile(image=image, binaries=("tl",))
+    declared = replace(declared, cargo=Cargo(profile={"fast": CargoProfile(inherits="release")}))
+    assert any("cannot include" in note for note in generated(declared).notes) == said
+    own = {**VIRTUAL, "rust-toolchain": "1.95.0"}
+    assert generated(declared, own).notes == ()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ VENDORED = """
 replace-with = "vendored"
 [source.vendored]
 directory = "vendor"
-"""
+[build]
+target-dir = "elsewhere"
+rustc-wrapper = """
 
 
 @pytest.fixture
@@ -76,7 +78,6 @@ VIRTUAL = {
     "extra/helper/src/lib.rs": 'pub const WORD: &str = "helper";\n',
     "extra/late/Cargo.toml": HEAD.format("late"),
     "extra/late/src/lib.rs": 'pub const WORD: &str = "late";\n',
-    ".cargo/config.toml": VENDORED,
     **vendored("leaf"),
 }
 FAST = Cargo(profile={"fast": CargoProfile(inherits="release", opt_level=0)})
@@ -96,8 +97,12 @@ def workspace(root: Path, files: Mapping[str, str], tree: Callable[[Path, Mappin
 def test_an_edit_gives_the_new_program_and_builds_no_dependency_again(
     docker: Docker, tmp_path: Path, tree: Callable, sync: Callable
 ) -> None:
-    root = workspace(tmp_path / "ws", VIRTUAL, tree)
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text('#!/bin/sh\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    root = workspace(tmp_path / "ws", {**VIRTUAL, ".cargo/config.toml": f'{VENDORED}"{wrapper}"\n'}, tree)
     result = sync(root, declared(cargo_profile="fast", features=("loud",)))
+    wrapper.unlink()  # no image has it
     assert [note for note in result.notes if "docker" in note] == [
         'docker: gui is left out, since it needs the features ["gui"]',
         "docker.binaries is not set: the image starts tl, and also has viewer",
