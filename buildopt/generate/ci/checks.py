@@ -40,14 +40,14 @@ class _Job(NamedTuple):
 def check_github(text: str) -> None:
     """Raise Bug with everything in a workflow that leads nowhere: jobs, outputs, matrix keys, steps, contexts."""
     top, _, body = text.partition("\njobs:\n")
-    jobs = {name: _job(block) for name, block in _JOB.findall(body)}
+    blocks = _JOB.findall(body)
+    jobs = {name: _job(block) for name, block in blocks}
     problems = [Problem(why, key="top") for why in _wrong_words(top, _Job(top, "", *[frozenset[str]()] * 3), jobs)]
-    seen = [name.lower() for name in jobs]
+    seen = [name.lower() for name, _ in blocks]
+    problems += (Problem("the job is there twice", key=name) for name in sorted({*seen}) if seen.count(name) > 1)
     for name, job in jobs.items():
-        if seen.count(name.lower()) > 1:
-            problems.append(Problem("the job is there twice", key=name))
         problems += (Problem(why, key=name) for why in _wrong_in_job(job, jobs))
-    if len(jobs) != len(re.findall(r"^  \S", body, re.MULTILINE)):
+    if len(blocks) != len(re.findall(r"^  \S", body, re.MULTILINE)):
         problems.append(Problem("a line that opens a job cannot be read", key="jobs"))
     _raise(problems)
 
