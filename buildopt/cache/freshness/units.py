@@ -91,14 +91,16 @@ def _unit(host: Host, build: str, stamp: str, files: Mapping[str, Status]) -> Un
     found = json.loads(host.files.read(f"{build}{os.sep}{stamp}.json") or b"")
     references = [f"{stamp}.json"]
     reads: list[str] = []
-    whole = local_files = False
-    for local in found["local"]:
-        [(kind, value)] = local.items()
+    whole = local = False
+    for each in found["local"]:
+        [(kind, value)] = each.items()
         match kind:
             case "CheckDepInfo" if files[value["dep_info"]].size <= _LARGEST:
-                local_files = True
                 references.append(value["dep_info"])
-                reads += _dep_info(host.files.read(f"{build}{os.sep}{value['dep_info']}") or b"", build)
+                names = [*_dep_info(host.files.read(f"{build}{os.sep}{value['dep_info']}") or b"", build)]
+                # Of a published package, Cargo leaves the package's own files out.
+                local = local or not all(map(os.path.isabs, names))
+                reads += names
             case "RerunIfChanged":
                 references.append(value["output"])
                 reads += [_text(path) for path in value["paths"]]
@@ -110,9 +112,7 @@ def _unit(host: Host, build: str, stamp: str, files: Mapping[str, Status]) -> Un
                 raise ValueError(kind)
     package = package_of(stamp)
     native = any("target-cpu=native" in _text(flag) for flag in found["rustflags"])
-    return Unit(
-        stamp, package, tuple(references), tuple(reads), whole, whole or local_files, native, opaque=not package
-    )
+    return Unit(stamp, package, tuple(references), tuple(reads), whole, whole or local, native, opaque=not package)
 
 
 def _text(value: Any) -> str:
