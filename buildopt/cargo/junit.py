@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-__all__ = ["MOST_BYTES", "TimedTest", "parse_report"]
+__all__ = ["MOST_BYTES", "TimedTest", "joined_reports", "parse_report"]
 
 MOST_BYTES = 64 * 2**20
 """A report beyond this is not read."""
@@ -64,6 +64,14 @@ def parse_report(text: bytes) -> tuple[TimedTest, ...]:
     except expat.ExpatError as error:
         raise ValueError(f"the report is not well-formed XML: {error}") from error
     return tuple(reader.times)
+
+
+def joined_reports(texts: Iterable[bytes]) -> bytes:
+    """Return reports of nextest as one; the totals that nextest gives for each are left out."""
+    suites = (text[text.find(b">", text.find(b"<testsuites")) + 1 : text.rfind(b"</testsuites>")] for text in texts)
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="nextest-run">%s</testsuites>\n' % b"".join(
+        suites
+    )
 
 
 def _case(attributes: Mapping[str, str]) -> TimedTest | None:

@@ -33,7 +33,7 @@ from buildopt.pipeline.events import (
     Units,
 )
 from buildopt.pipeline.plan import Invocation, PlannedStage, PlannedStep
-from buildopt.pipeline.times_report import times_report
+from buildopt.pipeline.times_report import Reports
 
 __all__ = ["Compiler", "Outcome", "run_stages"]
 
@@ -95,6 +95,7 @@ class _Runner:
         self.compiler = compiler
         self.emit = emit
         self.wrapper_on = True
+        self.reports = Reports(host, root)
 
     def stage(self, planned: PlannedStage, cancel: Cancel) -> StageFinished:
         started = self.host.monotonic()
@@ -229,7 +230,7 @@ class _Runner:
 
         env = {**self.env, **(self.compiler.env if self.wrapper_on else self.compiler.without)}
         alive = self.compiler.alive if self.wrapper_on else None
-        with times_report(self.host, self.root, invocation) as report, _storage_watch(alive, cancel) as watched:
+        with self.reports.of(invocation) as report, _storage_watch(alive, cancel) as watched:
             finished = self.host.run(
                 Command(report.argv, self.root, env, timeout),
                 on_stdout=on_stdout,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildopt.cargo import junit
-from buildopt.cargo.junit import TimedTest, parse_report
+from buildopt.cargo.junit import TimedTest, joined_reports, parse_report
 
 REPORT = """<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="nextest-run" tests="5" failures="1" errors="0" time="0.4">
@@ -56,6 +56,13 @@ def test_a_case_without_a_name_or_a_class_is_left_out():
 def test_a_report_that_is_damaged_or_hostile_is_refused(text: str):
     with pytest.raises(ValueError):
         parse_report(text.encode())
+
+
+def test_two_reports_become_one():
+    other = REPORT.replace('"a"', '"b"').replace("<testsuites ", '<testsuites uuid="&gt;" ')
+    joined = parse_report(joined_reports([REPORT.encode(), other.encode()]))
+    assert [time.binary for time in joined] == ["a"] * 3 + ["b"] * 3
+    assert parse_report(joined_reports([b'<testsuites name="nextest-run"/>'])) == ()
 
 
 def test_the_encoding_is_utf_8_whatever_the_report_claims():

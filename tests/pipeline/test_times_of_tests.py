@@ -158,6 +158,23 @@ def test_a_report_that_cannot_be_read_is_a_note_and_no_failure(
     assert why in notes_in(events)[0]
 
 
+def test_in_a_job_of_gitlab_the_reports_of_a_run_are_kept_as_one(tmp_path: Path):
+    whole = WRITE.replace("<s>%s</s>", "<testsuites>%s</testsuites>")
+    gitlab = Host({**Host().environ, "GITLAB_CI": "true"})
+    for _ in range(2):
+        _, events = run(tmp_path, shell(whole, timed=True), shell(whole, timed=True), host=gitlab)
+        assert len(times_in(events)) == 2
+        kept = (tmp_path / ".buildopt" / "junit.xml").read_bytes()
+        assert len(junit.parse_report(kept)) == 2, "of this run, not of the one before"
+
+
+def test_a_state_folder_that_cannot_be_made_costs_the_kept_report_and_not_the_run(tmp_path: Path):
+    (tmp_path / ".buildopt").write_text("in the way")
+    outcome, events = run(tmp_path, shell(WRITE, timed=True), host=Host({**Host().environ, "GITLAB_CI": "true"}))
+    assert outcome.result == "success"
+    assert ".buildopt" in notes_in(events)[0]
+
+
 class FullDisk(Files):
     def write_new(self, path: Path, content: bytes, mode: int = 0o644, *, flush: bool = True) -> None:
         raise MachineRefused(f"cannot write {path}: no space left")

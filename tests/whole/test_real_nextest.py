@@ -75,7 +75,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, need: Callable[[str], Path])
         "a/Cargo.toml": '[package]\nname = "a"\nversion = "0.1.0"\nedition = "2021"\n[[test]]\nname = "odd"\nharness = false\n',
         "a/src/lib.rs": LIBRARY,
         "a/tests/odd.rs": HARNESS,
-        "buildopt.toml": 'version = 1\n[tests.all]\nshards = 3\ntimeout = "auto"\n',
+        "buildopt.toml": 'version = 1\n[tests.all]\nshards = 3\ntimeout = "auto"\n[stages.core]\nrun = ["test"]\ntimeout = "auto"\n',
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -100,6 +100,8 @@ def call(ws: Path, *words: str, ran: Path | None = None, **environ: str) -> subp
         **environ,
     }
     environment["RAN"] = str(ran or ws)
+    # A Cargo elsewhere on this machine holds the lock of its home now and then, and a stage that waits is no sample.
+    environment["CARGO_HOME"] = str(ws.parent / "cargo-home")
     return subprocess.run(
         [sys.executable, "-m", "buildopt", *words], cwd=ws, env=environment, capture_output=True, text=True, check=False
     )
@@ -239,6 +241,13 @@ def test_a_timeout_follows_the_record(ws: Path, tmp_path: Path):
     times[""]["dev-test all 1/3"] = 100.0
     (tmp_path / "d.json").write_text(document(times).replace("linux-2c-8g", host_class(Host())))
     assert timeout("--durations", str(tmp_path / "d.json")) == 300
+
+
+def test_the_timeout_of_a_stage_follows_the_record_too(ws: Path, tmp_path: Path):
+    for expected in (3600, 60):
+        result = call(ws, "run", "core", "--json", ran=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert json.loads(result.stdout)["run"]["stages"][0]["timeout_seconds"] == expected
 
 
 def test_durations_travel_from_one_record_to_another(ws: Path, tmp_path: Path):
