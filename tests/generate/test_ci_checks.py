@@ -37,7 +37,7 @@ def problems_of(text: str) -> str:
         ("        id: matrix\n", "", "steps.matrix.outputs.lanes means nothing"),
         ("contains(", "contain(", "contain means nothing"),
         ("runner.os", "runner.oss", "runner.oss means nothing"),
-        ("    timeout-minutes: 12\n", "", "there is no timeout-minutes"),
+        ("    timeout-minutes: 25\n", "", "there is no timeout-minutes"),
         ("    permissions:\n      contents: read\n", "", "there is no permissions"),
         ("  drift:\n", "  plan:\n", "the job is there twice"),
         ("  drift:\n", '  "drift":\n', "cannot be read"),

@@ -26,19 +26,20 @@ def test_each_stage_and_group_is_a_lane_with_what_a_developer_types() -> None:
         ("tests", "all"): "buildopt dev-test all",
         ("tests", "release"): "buildopt dev-test release",
         ("platform", "platform"): "buildopt run --only full --scope workspace",
-        ("msrv", "msrv"): "buildopt run --only quick-check --scope workspace"
+        ("msrv", "msrv"): "buildopt run --only quick-check --scope workspace --set stages.quick-check.timeout=15m"
         ' --set stages.quick-check.run=["check"] --set stages.quick-check.cargo-profile=dev',
-        ("minimal-versions", "minimal-versions"): "buildopt run --only quick-check --scope workspace",
+        ("minimal-versions", "minimal-versions"): "buildopt run --only quick-check --scope workspace"
+        " --set stages.quick-check.timeout=15m",
         ("drift", "drift"): "buildopt drift",
     }
 
 
 def test_a_lane_ends_ten_minutes_after_what_it_runs_must() -> None:
     minutes = {lane.name: lane.minutes for lane in pipeline(profile()).lanes}
-    # quick-check 2 m, core 5 m and full 15 m where nothing else is said; `auto` is at most an hour, whatever was recorded
+    # a lane for the whole workspace has the 15 m that a stage has where nothing is said; quick-check 2 m, core 5 m and full 15 m where nothing else is said; `auto` is at most an hour, whatever was recorded
     assert minutes == {
-        "quick-check": 12, "core": 15, "full": 25, "fast": 11, "all": 70, "release": 25, "platform": 25, "msrv": 12,
-        "minimal-versions": 12, "drift": 15,
+        "quick-check": 12, "core": 15, "full": 25, "fast": 11, "all": 70, "release": 25, "platform": 25, "msrv": 25,
+        "minimal-versions": 25, "drift": 15,
     }  # fmt: skip
     assert [entry.timeout for entry in matrix_entries(profile())] == [11, 70, 70, 25]
 
@@ -67,8 +68,15 @@ def test_what_is_checked_and_what_is_built_are_kept_apart_and_each_has_one_write
 
 
 def test_a_writer_for_some_packages_builds_all_while_there_is_nothing_to_start_from() -> None:
-    complete = {lane.name: " ".join(lane.complete) for lane in pipeline(profile()).lanes if lane.complete}
-    assert complete == {"quick-check": "buildopt run --only quick-check --scope workspace"}
+    (lane,) = (lane for lane in pipeline(profile()).lanes if lane.complete)
+    assert " ".join(lane.complete) == (
+        "buildopt run --only quick-check --scope workspace --set stages.quick-check.timeout=15m"
+    )
+    assert (lane.minutes, lane.complete_minutes) == (12, 25)
+    untimed = pipeline(profile(stages={"one": Stage(run=("check",), scope="affected", timeout="auto")}))
+    (lane,) = untimed.of("stage")
+    assert lane.complete == ("buildopt", "run", "--only", "one", "--scope", "workspace")
+    assert (lane.minutes, lane.complete_minutes) == (70, 70)
 
 
 def test_a_stage_that_compiles_nothing_keeps_nothing() -> None:

@@ -80,7 +80,10 @@ def test_a_group_is_split_where_the_matrix_says_so(run: Run, tmp_path: Path) -> 
 def test_a_failing_run_fails_its_job(run: Run) -> None:
     script = step(github(profile()), "stage-quick-check", "Run")["run"]
     assert run(script, UNRESTORED="false", CODE="1") == (1, ["run --only quick-check"])
-    assert run(script, UNRESTORED="true", CODE="124") == (124, ["run --only quick-check --scope workspace"])
+    assert run(script, UNRESTORED="true", CODE="124") == (
+        124,
+        ["run --only quick-check --scope workspace --set stages.quick-check.timeout=15m"],
+    )
 
 
 def test_durations_that_are_there_are_not_replaced(run: Run, tmp_path: Path) -> None:
@@ -104,7 +107,8 @@ def test_durations_of_all_jobs_are_put_together_whatever_their_number(run: Run, 
 def test_the_oldest_toolchain_runs_its_stage_with_the_settings_as_they_were_meant(run: Run) -> None:
     script = step(github(profile()), "msrv", "Run")["run"]
     expected = (
-        'run --only quick-check --scope workspace --set stages.quick-check.run=["check"]'
+        "run --only quick-check --scope workspace --set stages.quick-check.timeout=15m"
+        ' --set stages.quick-check.run=["check"]'
         " --set stages.quick-check.cargo-profile=dev"
     )
     assert run(script)[1] == [expected]

