@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from buildopt.cargo.nextest import filtersets, parse_listing
 from buildopt.host import Host
+from buildopt.pipeline.sharding import Shard, choose_tests
 from buildopt.record import host_class
 
 pytestmark = pytest.mark.slow
@@ -300,6 +301,27 @@ def test_a_filterset_means_exactly_the_tests_that_it_names(built: Path, names: s
     result = nextest_list(built, sorted(names), *(part for each in expressions for part in ("-E", each)))
     assert result.returncode == 0, result.stderr
     assert parse_listing(result.stdout) == chosen
+
+
+@settings(max_examples=6)
+@given(st.sets(NAME, min_size=1, max_size=12), st.integers(1, 4), st.randoms())
+def test_whatever_is_known_nextest_selects_every_test_for_one_shard(
+    built: Path, names: set[str], jobs: int, chance: random.Random
+):
+    listing = nextest_list(built, sorted(names)).stdout
+    everything = [(binary, name) for binary, tests in parse_listing(listing).items() for name in tests]
+    known = {
+        test: chance.choice((0.0, 0.5, 30.0))
+        for test in [*everything, ("a", "gone"), ("lost", "x")]
+        if chance.random() < 0.6
+    }
+    selected: list[tuple[str, str]] = []
+    for number in range(1, jobs + 1):
+        for arguments in choose_tests(listing, Shard(number, jobs, known)).arguments:
+            found = nextest_list(built, sorted(names), *arguments)
+            assert found.returncode == 0, found.stderr
+            selected += [(binary, name) for binary, tests in parse_listing(found.stdout).items() for name in tests]
+    assert sorted(selected) == sorted(everything)
 
 
 def test_the_longest_command_line_that_is_used_is_taken(built: Path):
