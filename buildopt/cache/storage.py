@@ -81,7 +81,9 @@ def plan_storage(
     others: dict[str, str | None] = {name: None for name in _CHOICES if name in environ and name not in chosen}
     if kind == "gha":
         others.pop("SCCACHE_GHA_VERSION", None)
-    env = {**others, **chosen}
+    # A secret that a CI job does not have is an empty variable there, and sccache would take that for a credential.
+    empty = {name: None for name, value in environ.items() if not value and name.startswith(_READ_BY_SERVER[kind])}
+    env = {**empty, **others, **chosen}
     if "SCCACHE_SERVER_PORT" not in environ and "SCCACHE_SERVER_UDS" not in environ:
         env["SCCACHE_SERVER_PORT"] = str(_port(kind, chosen, environ))
     return Storage(kind, folder, env)

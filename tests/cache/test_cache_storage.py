@@ -96,6 +96,13 @@ def test_another_storage_in_the_environment_does_not_win_over_the_profile() -> N
     assert env["SCCACHE_REDIS_ENDPOINT"] == "redis://cache"
 
 
+def test_a_secret_that_a_job_does_not_have_is_no_credential() -> None:
+    environ = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_REGION": "eu-1", "SCCACHE_REDIS_PASSWORD": ""}
+    env = planned("s3://bucket", environ)
+    assert {name for name, value in env.items() if value is None} == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert planned("redis://host", environ)["SCCACHE_REDIS_PASSWORD"] is None
+
+
 def test_the_server_belongs_to_the_storage_its_credentials_and_its_user() -> None:
     ports = {
         planned("redis://a")["SCCACHE_SERVER_PORT"],
