@@ -69,7 +69,13 @@ class Context:
         """Return the lines of `.dockerignore`, without what would hide a package."""
         parts = [self._relative(folder).split("/") for folder in self._folders]
         first, anywhere = {each[0] for each in parts}, {part for each in parts for part in each}
-        lines = [p for p in _IGNORED if p.removeprefix("**/") not in (anywhere if p.startswith("**/") else first)]
+        built = (self.settings.get(f"build.{key}") for key in ("target-dir", "build-dir"))
+        own = [path for path in built if isinstance(path, str) and _PLAIN.fullmatch(path) and path[0] not in "./"]
+        lines = [
+            p
+            for p in dict.fromkeys((*_IGNORED, *own))
+            if p.removeprefix("**/") not in (anywhere if p.startswith("**/") else first)
+        ]
         head = "# What no build reads: results, history, and what belongs to one machine."
         return "".join(f"{line}\n" for line in (head, *lines))
 

@@ -223,6 +223,16 @@ def test_committed_settings_of_cargo_that_would_break_the_image_are_answered() -
             dockerfile(declared, **configured("build.target", value))
 
 
+def test_a_target_directory_that_is_committed_is_ignored() -> None:
+    ours = text_of(
+        generated(profile(binaries=("tl",)), **configured("build.target-dir", "built/here")), ".dockerignore"
+    )
+    assert ours.endswith("\nbuilt/here\n")
+    for path in ("/built", "../built", "{workspace-root}/built", 1):
+        other = generated(profile(binaries=("tl",)), **configured("build.target-dir", path))
+        assert text_of(other, ".dockerignore").endswith("\n.vscode\n")
+
+
 def test_a_folder_that_holds_a_package_is_not_ignored() -> None:
     assert "\n**/node_modules\n" in text_of(generated(profile(binaries=("tl",))), ".dockerignore")
     files = {**VIRTUAL, "web/node_modules/x/Cargo.toml": HEAD.format("x"), ".github/x/Cargo.toml": HEAD.format("y")}

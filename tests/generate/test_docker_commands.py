@@ -16,6 +16,7 @@ from buildopt.profile.model import Docker as Declared
 
 pytestmark = pytest.mark.slow
 HEAD = '[package]\nname = "{}"\nversion = "0.0.1"\nedition = "2021"\n'
+LEAF = 'pub fn word() -> &\'static str { "leaf" }\n'
 VENDORED = """
 [source.crates-io]
 replace-with = "vendored"
@@ -32,12 +33,12 @@ def docker(tmp_path: Path, need: Callable[[str], Path]) -> Docker:
     return Docker(tmp_path / "docker")
 
 
-def vendored(name: str) -> dict[str, str]:
+def vendored(name: str, dependencies: str = "", code: str = LEAF) -> dict[str, str]:
     """Return a published package as `cargo vendor` keeps it, so that the test needs no network."""
     return {
-        f"vendor/{name}/Cargo.toml": HEAD.format(name),
+        f"vendor/{name}/Cargo.toml": HEAD.format(name) + dependencies,
         f"vendor/{name}/build.rs": 'fn main() { println!("cargo::rerun-if-changed=build.rs"); }',
-        f"vendor/{name}/src/lib.rs": 'pub fn word() -> &\'static str { "leaf" }\n',
+        f"vendor/{name}/src/lib.rs": code,
         f"vendor/{name}/.cargo-checksum.json": '{"files":{}}',
     }
 
@@ -61,10 +62,10 @@ VIRTUAL = {
     "crates/tool/Cargo.toml": HEAD.format("tool")
     + 'build = "build/main.rs"\n[[bin]]\nname = "tl"\npath = "src/main.rs"\nrequired-features = []\n'
     '[[bin]]\nname = "gui"\npath = "src/gui.rs"\nrequired-features = ["gui"]\n[features]\ngui = []\nloud = ["dep:late"]\n'
-    '[dependencies]\nleaf = "0.0.1"\nmiddle = "0.0.1"\nhelper = { path = "../../extra/helper" }\n'
+    '[dependencies]\nleaf = "0.0.1"\nwrap = "0.0.1"\nhelper = { path = "../../extra/helper" }\n'
     'late = { path = "../../extra/late", optional = true }\n',
     "crates/tool/build/main.rs": 'fn main() { println!("cargo::rustc-env=WORD=script"); }\n',
-    "crates/tool/src/main.rs": 'fn main() { println!("{} {} {} {} {}", leaf::word(), middle::WORD, helper::WORD,'
+    "crates/tool/src/main.rs": 'fn main() { println!("{} {} {} {} {}", leaf::word(), wrap::WORD, helper::WORD,'
     ' option_env!("WORD").unwrap_or("no script"), late()); }\n'
     '#[cfg(feature = "loud")] fn late() -> &\'static str { late::WORD }\n'
     '#[cfg(not(feature = "loud"))] fn late() -> &\'static str { "" }\n',
@@ -79,6 +80,8 @@ VIRTUAL = {
     "extra/late/Cargo.toml": HEAD.format("late"),
     "extra/late/src/lib.rs": 'pub const WORD: &str = "late";\n',
     **vendored("leaf"),
+    # A published package that uses a member: it must not be kept as it was built beside the stand-in.
+    **vendored("wrap", '[dependencies]\nmiddle = "0.0.1"\n', "pub use middle::*;\n"),
 }
 FAST = Cargo(profile={"fast": CargoProfile(inherits="release", opt_level=0)})
 
