@@ -35,10 +35,10 @@ def split(
 ) -> tuple[tuple[Split, ...], dict[str, tuple[str, ...]]]:
     """Return what each of `shards` jobs runs of `tests`, given the seconds that each took before, and what is not known.
 
-    `first_seconds` is what the first job does besides.
-
-    The longest goes first, each into the job that has least so far; what is equally long goes by name. Tests that are no
-    longer there keep their place, so that the others keep theirs; binaries that are not in `tests` are left out.
+    The longest goes first, each into the job that has least so far; what is equally long goes by name. `first_seconds` is
+    what the first job does besides. Tests that are no longer there keep their place, so that the others keep theirs;
+    binaries that are not in `tests` are left out. What is not known is to be dealt out evenly by somebody else: taken for
+    the median, it is then the same for every job, and does not move what is known.
     """
     present = [(name, seconds) for name, seconds in known.items() if name[0] in tests]
     present.sort(key=lambda item: (-item[1], item[0]))

@@ -61,16 +61,20 @@ class Reports:
                 raise ValueError(f"the report has more than {MOST_BYTES // 2**20} MiB")
             text = self._host.files.read(path) or b""
             times = parse_report(text)
-            self._keep(text)
         except (ValueError, MachineRefused) as error:
             return (), f"the times of tests are not recorded: {path}: {error}"
-        return times, None
+        return times, self._keep(text)
 
-    def _keep(self, text: bytes) -> None:
-        if self._kept is not None:
-            self._texts.append(text)
+    def _keep(self, text: bytes) -> str | None:
+        if self._kept is None:
+            return None
+        self._texts.append(text)
+        try:
             self._host.files.make_directory(self._kept.parent)
             self._host.files.write(self._kept, joined_reports(self._texts), flush=False)
+        except MachineRefused as error:
+            return f"GitLab is not told of the tests: {error.message}"
+        return None
 
 
 def _places(host: Host, root: Path, stack: ExitStack) -> tuple[Path | None, Path]:

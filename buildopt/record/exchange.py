@@ -14,6 +14,8 @@ __all__ = ["MOST_BYTES", "read_times", "times_as_json"]
 MOST_BYTES = 64 * 2**20
 """A file beyond this is not read."""
 
+_MOST_SAMPLES = 2_000_000  # a record has half as many at most; 64 MiB of the shortest ones would fill 3 GiB of memory
+
 
 def times_as_json(rows: Iterable[TimeRow]) -> str:
     """Return `rows` as the text of a file; equal rows, in any order, give equal text.
@@ -34,6 +36,8 @@ def read_times(text: bytes) -> tuple[TimeRow, ...]:
     """
     if len(text) > MOST_BYTES:
         raise ValueError(f"it has more than {MOST_BYTES // 2**20} MiB")
+    if text.count(b"[") > _MOST_SAMPLES:
+        raise ValueError(f"it has more than {_MOST_SAMPLES} samples")
     try:
         document = json.loads(text)
     except RecursionError:

@@ -159,8 +159,13 @@ def _plan_stage(context: Context, record: Record, work: Work, affected: Selectio
 
 def _base_is_told(context: Context) -> bool:
     """Whether CI says what a change is counted from: that has passed in another job, and the record here is always new."""
-    told = cargo.ci_base(context.host, context.root)
+    told = _told(context)
     return told is not None and told.commit is not None
+
+
+def _told(context: Context) -> cargo.CiBase | None:
+    ci = context.loaded.profile.ci
+    return cargo.ci_base(context.host, context.root, ci.branch if ci else None)
 
 
 def _check_cargo_profile(context: Context, work: Work) -> None:
@@ -185,7 +190,7 @@ def changed(context: Context, base: str | None = None) -> Selection:
     Without `base` it is what CI says the change is counted from, and outside of CI what the profile says.
     """
     rules = context.loaded.profile.affected
-    told = cargo.ci_base(context.host, context.root) if base is None else None
+    told = _told(context) if base is None else None
     if told is not None and told.commit is None:
         changes = cargo.Changes((), "", told.why, complete=False)
     else:

@@ -207,6 +207,13 @@ def test_a_huge_file_is_not_parsed(monkeypatch: pytest.MonkeyPatch):
         read_times(b"[" * 11)
 
 
+def test_a_file_of_too_many_samples_is_not_parsed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(exchange, "_MOST_SAMPLES", 10)
+    read_times(document([[number, 1.0] for number in range(9)]))
+    with pytest.raises(ValueError, match="more than 10 samples"):
+        read_times(document([[number, 1.0] for number in range(10)]))
+
+
 def test_there_is_an_end_to_what_is_kept(state: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("buildopt.record.times._MOST_TIMED", 3)
     found = added(state, row("b"), row("a"), row("c", at=AT + 1), row("d", at=AT - 1), row("e", at=AT + 2))
