@@ -33,8 +33,12 @@ class CiBase(NamedTuple):
     """What it is, as `the pull request's base`; without a commit, why there is none. One line, for people."""
 
 
-def ci_base(host: Host, root: Path) -> CiBase | None:
-    """Return what the change of this CI job is counted from, or None outside of GitHub Actions and GitLab CI. Never raises."""
+def ci_base(host: Host, root: Path, branch: str | None = None) -> CiBase | None:
+    """Return what the change of this CI job is counted from, or None where CI does not say: what the profile says holds then.
+
+    `branch` is the one that changes are merged into. What is pushed to another branch is compared with it as a whole, not
+    push by push: an earlier push may have broken what the last one does not touch. Never raises.
+    """
     environ = host.environ
     if environ.get("GITHUB_ACTIONS") in _ON:
         found = _github
@@ -44,7 +48,9 @@ def ci_base(host: Host, root: Path) -> CiBase | None:
         return None
     try:
         git = _Git(host, root)
-        return CiBase(None, "git knows no commit here") if git.commit("HEAD") is None else found(git, environ)
+        if git.commit("HEAD") is None:
+            return CiBase(None, "git knows no commit here")
+        return found(git, environ, branch)
     except (MachineRefused, ToolMissing) as error:
         return CiBase(None, f"what this job's change is cannot be told: {error.message}")
 
@@ -73,15 +79,19 @@ class _Git(NamedTuple):
         return result.stdout.decode("utf-8", "replace").strip() if result.returncode == 0 else None
 
 
-def _github(git: _Git, environ: Mapping[str, str]) -> CiBase:
+def _github(git: _Git, environ: Mapping[str, str], branch: str | None) -> CiBase | None:
     match environ.get("GITHUB_EVENT_NAME"):
         case "pull_request":
             return _pull_request(git, environ)
         case "push":
             if environ.get("GITHUB_REF_TYPE") == "tag":
                 return CiBase(None, "a tag was pushed")
-            before = _event(git.host, environ).get("before")
-            return _earlier(git, before, "the commit before the push")
+            event = _event(git.host, environ)
+            repository = event.get("repository")
+            default = repository.get("default_branch") if isinstance(repository, dict) else None
+            if _is_another(environ.get("GITHUB_REF", "").removeprefix("refs/heads/"), branch, default):
+                return None
+            return _earlier(git, event.get("before"), "the commit before the push")
         case "merge_group":
             group = _event(git.host, environ).get("merge_group")
             base = group.get("base_sha") if isinstance(group, dict) else None
@@ -109,12 +119,20 @@ def _pull_request(git: _Git, environ: Mapping[str, str]) -> CiBase:
     return CiBase(base, "the pull request's base")
 
 
-def _gitlab(git: _Git, environ: Mapping[str, str]) -> CiBase:
+def _gitlab(git: _Git, environ: Mapping[str, str], branch: str | None) -> CiBase | None:
     if base := environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA"):
         return _earlier(git, base, "the merge request's base")
     if environ.get("CI_PIPELINE_SOURCE") != "push" or environ.get("CI_COMMIT_TAG"):
         return CiBase(None, "what started this pipeline is no change")
+    if _is_another(environ.get("CI_COMMIT_BRANCH", ""), branch, environ.get("CI_DEFAULT_BRANCH")):
+        return None
     return _earlier(git, environ.get("CI_COMMIT_BEFORE_SHA"), "the commit before the push")
+
+
+def _is_another(pushed: str, *merged_into: object) -> bool:
+    """Whether a push went to another branch than those that changes are merged into."""
+    known = [name for name in merged_into if name]
+    return bool(known) and pushed not in known
 
 
 def _earlier(git: _Git, commit: Any, name: str) -> CiBase:

@@ -196,6 +196,38 @@ def test_a_push_counts_from_the_commit_before_it(git, server, tmp_path):
     assert paths(work, ci_base(host, work)) == ("pushed-one.txt", "pushed-two.txt")
 
 
+@pytest.mark.parametrize(
+    ("ref", "branch", "default", "told"),
+    [
+        ("refs/heads/main", "main", None, True),
+        ("refs/heads/main", None, "main", True),
+        ("refs/heads/next", "next", "main", True),
+        ("refs/heads/main", "next", "main", True),
+        ("refs/heads/topic", "main", None, False),
+        ("refs/heads/topic", None, "main", False),
+        ("refs/heads/topic", None, None, True),
+        ("refs/heads/topic", None, ["main"], False),
+    ],
+)
+def test_a_push_to_another_branch_than_changes_are_merged_into_is_not_counted_push_by_push(
+    git, server, tmp_path, ref, branch, default, told
+):
+    before = git(server, "rev-parse", "main~1")
+    work = checkout(git, server, git(server, "rev-parse", "main"))
+    payload = {"before": before, "repository": {"default_branch": default}}
+    found = ci_base(github("push", payload, folder=tmp_path, GITHUB_REF=ref), work, branch)
+    assert (found is not None) is told
+    names = {"CI_DEFAULT_BRANCH": default} if isinstance(default, str) else {}
+    host = gitlab(
+        CI_PIPELINE_SOURCE="push",
+        CI_COMMIT_BEFORE_SHA=before,
+        CI_COMMIT_BRANCH=ref.removeprefix("refs/heads/"),
+        **names,
+    )
+    if default != ["main"]:
+        assert (ci_base(host, work, branch) is not None) is told
+
+
 def test_a_first_push_counts_everything(git, server, tmp_path):
     work = checkout(git, server, git(server, "rev-parse", "main"))
     assert "first push" in no_base(ci_base(github("push", {"before": ZERO}, folder=tmp_path), work))

@@ -80,7 +80,7 @@ def matrix(root: Path, *words: str, **environ: str) -> dict[str, Any]:
 def pushed(root: Path, before: str, folder: Path) -> dict[str, str]:
     (folder / "event.json").write_text(json.dumps({"before": before}))
     return {
-        "GITHUB_ACTIONS": "true", "CI": "true", "GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": str(folder / "event.json"),
+        "GITHUB_ACTIONS": "true", "CI": "true", "GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_PATH": str(folder / "event.json"),
         "GITHUB_OUTPUT": str(folder / "output"),
     }  # fmt: skip
 
@@ -160,6 +160,16 @@ def test_a_stage_that_a_change_leaves_nothing_to_do_is_skipped_though_a_job_has_
     result = call(ws, "run", "--only", "quick-check", "--json", **pushed(ws, before, tmp_path))
     assert json.loads(result.stdout)["run"]["result"] == "skipped"
     assert not (ws / "target").exists()
+
+
+def test_what_is_pushed_to_another_branch_is_compared_as_a_whole(ws, tmp_path):
+    git(ws, "switch", "-q", "-c", "topic")
+    (ws / "base/src/lib.rs").write_text("pub fn one() -> u32 { broken }\n")
+    before = commit(ws)
+    (ws / "README.md").write_text("words")
+    commit(ws)
+    told = {**pushed(ws, before, tmp_path), "GITHUB_REF": "refs/heads/topic"}
+    assert matrix(ws, **told)["why"] == "3 of 3 packages: base (edited), api (depends on base), app (depends on api)"
 
 
 def test_a_base_that_is_given_wins_over_what_ci_says(ws, tmp_path):
