@@ -84,8 +84,20 @@ def _explain(context: Context, arguments: argparse.Namespace, _via_nox: bool) ->
         document = {**found._asdict(), "origin": found.origin._asdict(), "parts": parts}
         print_json({"version": 1, "explain": document})
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in _explanation(found)))
+        sys.stdout.write("".join(f"{line}\n" for line in (*_explanation(found), *_followed(context, found))))
     return 0
+
+
+def _followed(context: Context, found: Explanation) -> Iterator[str]:
+    """Yield what a timeout that follows the record is on this machine."""
+    table, _, rest = found.key.partition(".")
+    if found.value == "auto" and table in ("stages", "tests") and rest.endswith(".timeout"):
+        from buildopt.measure import plain_duration  # noqa: PLC0415 - only for such a timeout
+        from buildopt.verbs.run import timeout_of  # noqa: PLC0415 - as above
+
+        name = rest.removesuffix(".timeout")
+        seconds = timeout_of(context, "auto", [name if table == "stages" else f"dev-test {name}"])
+        yield f"  here      {plain_duration(seconds or 0)}"
 
 
 def _explanation(found: Explanation) -> Iterator[str]:

@@ -245,7 +245,8 @@ def test_a_timeout_follows_the_record(ws: Path, tmp_path: Path):
 
 
 def test_the_timeout_of_a_stage_follows_the_record_too(ws: Path, tmp_path: Path):
-    for expected in (3600, 60):
+    for expected, words in ((3600, "1h"), (60, "1m")):
+        assert f"  here      {words}\n" in call(ws, "explain", "stages.core.timeout").stdout
         result = call(ws, "run", "core", "--json", ran=tmp_path)
         assert result.returncode == 0, result.stderr
         assert json.loads(result.stdout)["run"]["stages"][0]["timeout_seconds"] == expected
