@@ -27,7 +27,7 @@ def ci_matrix(context: Context, base: str | None = None) -> Matrix:
 
     Raises ArgumentError for a test group that names a package which is not there.
     """
-    profile, members = context.loaded.profile, context.workspace.members
+    profile, members = context.ci_profile, context.workspace.members
     affected = changed(context, base)
     names = {package.name for package in affected.packages}
     groups = {name: packages_of(group, members, f"tests.{name}.packages") for name, group in profile.tests.items()}

@@ -27,7 +27,7 @@ _LOCKED = re.compile(
 
 def ci_caches(context: Context) -> Forecast:
     """Return what CI will store of this workspace, estimated from the target directory; ProfileError without `[ci]`."""
-    profile, workspace = context.loaded.profile, context.workspace
+    profile, workspace = context.ci_profile, context.workspace
     if profile.ci is None:
         raise ProfileError("the profile declares no CI", hint="add [ci.github] or [ci.gitlab]")
     targets = {target.name for package in workspace.members for target in package.targets}

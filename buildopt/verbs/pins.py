@@ -142,7 +142,7 @@ def _refuse_others(edit: Edit) -> None:
 
 
 def _texts(context: Context) -> tuple[str, Pins, bool]:
-    ci = context.loaded.profile.ci
+    ci = context.ci_profile.ci
     if ci is None or ci.github is None:
         problem = Problem("pins belong to a workflow for GitHub, which is not declared", key="ci.github")
         raise ProfileError("there are no pins", problems=(problem,), hint="add [ci.github], then buildopt sync")
