@@ -108,7 +108,7 @@ def _jobs(pipeline: Pipeline) -> Iterator[_Job]:
 
 
 def _name(kind: str, name: str) -> str:
-    return f"buildopt {name}" if kind == name else f"buildopt {kind} {name}"
+    return f"buildopt {kind} {name}" if kind in ("stage", "tests") else f"buildopt {name}"
 
 
 def _clean(lane: Lane) -> str:
