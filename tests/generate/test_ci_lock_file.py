@@ -52,6 +52,30 @@ def test_pins_are_written_into_what_is_there(there: Pins, wanted: Pins, newline:
     assert newline == "\n" or "\n" not in result.replace("\r\n", "")
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        '[actions."a/b"]\nversion = "v1" # ours\nsha = "{0}"\n',
+        '[actions]\n"a/b".sha = "{0}"\n"a/b".version = "v1" # ours\n',
+        'actions."a/b" = {{ sha = "{0}", version = "v1" }} # ours\n',
+        '[tools]\nx = "1" # ours\n[actions]\n"a/b" = {{ sha = "{0}", version = "v1" }}\n',
+    ],
+)
+def test_a_pin_is_moved_in_whatever_form_it_stands(form: str) -> None:
+    text = form.format("0" * 40)
+    result = with_pins(text, Pins({"a/b": Pin("v2", "1" * 40)}, {}))
+    assert read_pins(result).actions["a/b"] == Pin("v2", "1" * 40)
+    assert "# ours" in result
+    added = read_pins(with_pins(text, Pins({"c/d": CHECKOUT}, {"y": "2"}))) if not form.startswith("actions.") else None
+    assert added is None or (added.actions["c/d"], added.tools["y"]) == (CHECKOUT, "2")
+
+
+def test_a_file_that_no_line_can_be_added_to_is_left_alone() -> None:
+    text = 'actions = { "a/b" = { version = "v1", sha = "' + "0" * 40 + '" } }\n'
+    with pytest.raises(ManifestError):
+        with_pins(text, Pins({"c/d": CHECKOUT}, {}))
+
+
 @given(files)
 def test_only_what_is_missing_is_added(there: Pins) -> None:
     shipped = shipped_pins()

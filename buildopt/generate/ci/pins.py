@@ -96,23 +96,34 @@ def render_pins(pins: Pins) -> str:
 
 
 def with_pins(text: str, pins: Pins) -> str:
-    """Return the text of a file of pins in which each of `pins` stands; every other line, and its comments, stay."""
-    wanted = {("actions", name): _pin_text(pin) for name, pin in pins.actions.items()}
+    """Return the text of a file of pins in which each of `pins` stands; every other line, and its comments, stay.
+
+    Raises ManifestError for a file that is written in a form which a line cannot be added to.
+    """
+    wanted: dict[tuple[str, ...], str] = {("actions", name): _pin_text(pin) for name, pin in pins.actions.items()}
     wanted |= {("tools", name): quoted(version) for name, version in pins.tools.items()}
     newline = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
     there = {each.path: each for each in statements(text) if each.kind == "pair"}
+    for name, pin in pins.actions.items():  # a table of its own, or keys with dots
+        if ("actions", name, "sha") in there:
+            del wanted["actions", name]
+            wanted |= {("actions", name, part): quoted(value) for part, value in pin._asdict().items()}
     ends = {each.table: each.end for each in statements(text) if each.kind != "blank"}
     edits = [(*there[path].value, value) for path, value in wanted.items() if path in there]
     added: dict[str, list[str]] = {}
-    for (table, name), value in sorted(wanted.items(), key=lambda item: item[0][1].lower()):
-        if (table, name) not in there:
-            added.setdefault(table, []).append(f"{key_text(name)} = {value}{newline}")
+    for path, value in sorted(wanted.items(), key=lambda item: item[0][1].lower()):
+        if path not in there:
+            added.setdefault(path[0], []).append(f"{key_text(*path[1:])} = {value}{newline}")
     for table, lines in sorted(added.items()):
         end = ends.get((table,), len(text))
         head = [] if (table,) in ends else [newline, f"[{table}]{newline}"]
         lead = newline if not text[:end].endswith("\n") else ""
         edits.append((end, end, lead + "".join((*head, *lines))))
-    return splice(text, edits)
+    result = splice(text, edits)
+    if not _has(result, pins):
+        hint = "write the tables as [actions] and [tools], with a line for each action and tool"
+        raise ManifestError(f"no pin can be written into {PINS_FILE}", hint=hint)
+    return result
 
 
 def missing_pins(pins: Pins, actions: Iterable[str], tools: Iterable[str], shipped: Pins) -> Pins:
@@ -164,6 +175,14 @@ def only_pins_differ(one: str, other: str) -> bool:
     """Whether two workflows differ, and in nothing but their pins and line endings."""
     one, other = one.replace("\r\n", "\n"), other.replace("\r\n", "\n")
     return one != other and without_pins(one) == without_pins(other)
+
+
+def _has(text: str, pins: Pins) -> bool:
+    try:
+        found = read_pins(text)
+    except ManifestError:
+        return False
+    return pins.actions.items() <= found.actions.items() and pins.tools.items() <= found.tools.items()
 
 
 def _table(document: Mapping[str, object], name: str, file: str, problems: list[Problem]) -> Mapping[str, object]:
