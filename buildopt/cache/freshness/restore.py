@@ -7,6 +7,7 @@ times are put back. A process that is killed in between leaves a build that take
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -24,7 +25,7 @@ from buildopt.cache.freshness.manifest import (
 )
 from buildopt.cache.freshness.outside import UNKNOWN, look_at
 from buildopt.cache.freshness.place import Place, built_files, clock_of
-from buildopt.cache.freshness.units import Unit, find_stamps, find_units
+from buildopt.cache.freshness.units import Unit, find_stamps, find_units, traces_of
 from buildopt.cache.freshness.verdict import compare, compare_built, unseen_by_cargo
 from buildopt.errors import MachineRefused
 from buildopt.host import Host
@@ -90,7 +91,7 @@ def _use(host: Host, place: Place, manifest: Manifest, files: Mapping[str, Statu
     if compared.rewired:
         stale |= {unit.stamp for unit in find_units(host, top, files) if _passes(place, unit, compared.rewired)}
     stale &= there
-    _invalidate(host, place, stale)
+    _invalidate(host, place, files, stale)
     expected = {path: found.status for path, found in inventory.inputs.items() if path in compared.same}
     if damage.younger:
         expected = _touch_all(host, inventory, expected)
@@ -152,7 +153,7 @@ def _rebuild_all(host: Host, place: Place, files: Mapping[str, Status], why: str
         for unit in find_units(host, top, files)
         if unit.opaque or unit.local or unit.package in place.homes or any(map(os.path.isabs, unit.reads))
     }
-    _invalidate(host, place, stale)
+    _invalidate(host, place, files, stale)
     _forget(host, place)
     inventory = take_inventory(host, place.trees, place.never)
     for path in (*inventory.inputs, *inventory.skipped):
@@ -161,17 +162,18 @@ def _rebuild_all(host: Host, place: Place, files: Mapping[str, Status], why: str
     return Restored(why, changed=counted, invalidated_units=len(stale))
 
 
-def _invalidate(host: Host, place: Place, stamps: Iterable[str]) -> None:
-    for stamp in sorted(stamps):
-        host.files.remove(place.build / stamp)
+def _invalidate(host: Host, place: Place, files: Iterable[str], stamps: Iterable[str]) -> None:
+    for path in traces_of(stamps, files):
+        host.files.remove(place.build / path)
 
 
 def _forget(host: Host, place: Place) -> None:
     """Take the manifest away: after the next edit and build it would be wrong."""
     if host.files.stamp(place.build / MANIFEST) is not None:
         host.files.replace(place.build / MANIFEST, place.build / CONSUMED)
-    host.files.remove(place.build / CONSUMED)
     host.files.remove(place.build / RECEIPT)
+    with contextlib.suppress(MachineRefused):  # under that name, nobody reads it
+        host.files.remove(place.build / CONSUMED)
 
 
 def _compare_outside(host: Host, place: Place, manifest: Manifest) -> tuple[set[str], dict[str, tuple[int, int, int]]]:

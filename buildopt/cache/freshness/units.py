@@ -1,8 +1,9 @@
 """The units in a build directory as Cargo's fingerprints tell them: where each stands, and which files it has read.
 
 A fingerprint is a pair of files: `NAME` with a hash, and `NAME.json`, which says what Cargo will look at. Without the
-first, Cargo builds the unit again: to remove it is to invalidate the unit, in one step that cannot be cut in half.
-That holds for Cargo's present layout and for `build-dir-new-layout`; nothing here knows where things lie.
+first, called its stamp here, Cargo builds the unit again, but not what depends on it. For that, the file must be gone that
+Cargo compares inputs with: `dep-NAME`, or what a build script printed.
+This holds for Cargo's present layout and for `build-dir-new-layout`; nothing here knows where things lie.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from buildopt.errors import MachineRefused
 from buildopt.host import Host
 from buildopt.host.trees import Status
 
-__all__ = ["Unit", "find_stamps", "find_units", "hashes_in", "package_of"]
+__all__ = ["Unit", "find_stamps", "find_units", "hashes_in", "package_of", "traces_of"]
 
 _HASH_BYTES = 16
 _HASHED = re.compile(r"(?:^|[-./])([0-9a-f]{16})(?=$|[-./])")
@@ -26,6 +27,9 @@ _BARE = re.compile(r"[0-9a-f]{16}")
 _NEWEST_FILE = re.compile(r"\d+\.\d+s \(")
 _MAGIC = b"\x01\x00\x00\x00\xff\x01"
 _LARGEST = 64 << 20
+_PRINTED = frozenset({"output", "stdout"})
+RUN = "run-build-script"
+"""How the stamp of a build script's run begins; others belong to what is compiled."""
 _SHAPES = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, UnicodeError, MachineRefused)
 
 
@@ -33,7 +37,7 @@ class Unit(NamedTuple):
     """One unit that Cargo may find fresh."""
 
     stamp: str
-    """The file to remove in order to invalidate it, relative to the build directory."""
+    """The file that holds its hash, relative to the build directory."""
     package: str
     """The name of its package."""
     references: tuple[str, ...]
@@ -51,7 +55,7 @@ class Unit(NamedTuple):
 
 
 def find_stamps(files: Mapping[str, Status]) -> Iterator[str]:
-    """Yield the files to remove in order to invalidate units, of all in the build directory, sorted."""
+    """Yield the stamps of all units in the build directory, sorted."""
     for path in sorted(files):
         if path.endswith(".json"):
             stamp = files.get(path[: -len(".json")])
@@ -66,6 +70,22 @@ def find_units(host: Host, build: str, files: Mapping[str, Status]) -> Iterator[
             yield _unit(host, build, stamp, files)
         except _SHAPES:
             yield Unit(stamp, package_of(stamp), (), (), whole=False, local=False, native=False, opaque=True)
+
+
+def traces_of(stamps: Iterable[str], files: Iterable[str]) -> list[str]:
+    """Return which `files` to remove so that Cargo builds the units of `stamps` again, and all that depend on them.
+
+    The stamps come last: a unit without one is only built itself.
+    """
+    last = sorted(stamps)
+    runs = {each for stamp in last if os.path.basename(stamp).startswith(RUN) for each in hashes_in(stamp)}
+    compared = {os.path.join(os.path.dirname(stamp), f"dep-{os.path.basename(stamp)}") for stamp in last}
+    first = [
+        path
+        for path in files
+        if path in compared or (os.path.basename(path) in _PRINTED and not runs.isdisjoint(hashes_in(path)))
+    ]
+    return [*sorted(first), *last]
 
 
 def package_of(path: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from buildopt.cache.freshness.packages import Owners
+from buildopt.cache.freshness.units import RUN
 
 __all__ = ["Read", "may_read", "reads_of"]
 
@@ -45,7 +46,7 @@ def reads_of(owners: Owners, path: str, kind: str, *, came_or_went: bool) -> Ite
 def may_read(stamp: str, package: str) -> tuple[Read, ...]:
     """Return the ways in which a unit may have read something; none for the run of a build script, which declares it."""
     name = os.path.basename(stamp)
-    if name.startswith("run-build-script"):
+    if name.startswith(RUN):
         return ()
     every = Read(package, "all")
     return (every, Read(package, "tests")) if name.startswith(_TEST_STAMPS) else (every,)
