@@ -26,6 +26,9 @@ class Inputs(NamedTuple):
     ci_profile: Profile | None = None
     """The profile as a CI job reads it, where that differs: what CI runs must not depend on who generates it."""
 
+    below_repository: bool = False
+    """Whether the top of the repository is above the workspace root, where no host looks for CI files."""
+
     @property
     def as_in_ci(self) -> Profile:
         """Return the profile as a CI job reads it."""

@@ -50,8 +50,16 @@ def _plan(context: Context, *, for_host: bool) -> Plan:
         memory_bytes=host.memory_bytes,
         texts=texts,
         ci_profile=context.ci_profile,
+        below_repository=_is_below_repository(context),
     )
     return sync.make_plan(host, root, generate.generate(inputs), texts)
+
+
+def _is_below_repository(context: Context) -> bool:
+    for folder in (context.root, *context.root.parents):
+        if context.host.files.stamp(folder / ".git") is not None:
+            return folder != context.root
+    return False
 
 
 def mend_include(context: Context) -> str | None:

@@ -183,6 +183,10 @@ def test_a_compiler_cache_that_nothing_keeps_is_said() -> None:
     assert note.startswith("sccache, which is on in CI, keeps nothing from job to job")
 
 
+def test_a_workspace_below_the_top_of_its_repository_is_told_that_nothing_runs() -> None:
+    assert "at the top of a repository" in made(FULL, {**APP, **INCLUDED}, below_repository=True).notes[0]
+
+
 def test_more_jobs_than_gitlab_lets_one_wait_for() -> None:
     groups = {f"g{number}": GROUPS["all"] for number in range(50)}
     with pytest.raises(ProfileError) as caught:

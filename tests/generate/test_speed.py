@@ -6,8 +6,9 @@ from pathlib import Path
 
 from generate_inputs import MOLD, made_inputs
 
-from buildopt.generate import generate, wanted_paths
-from buildopt.profile.model import Cargo, CargoProfile, Ide, Incremental, Linker, Profile
+from buildopt.generate import generate, prepare, wanted_paths
+from buildopt.profile.model import Cargo, CargoProfile, Ci, GitHub, GitLab, Ide, Incremental, Linker, Profile, Stage
+from buildopt.profile.model import TestGroup as Group
 
 HEAD = '[package]\nname = "p{0}"\nversion = "0.1.0"\n[features]\ngpu = []\n[dependencies]\nlog = "0.4"\n'
 FILES = {
@@ -53,6 +54,15 @@ def test_gates_in_every_package_take_a_second_once_and_little_after_that() -> No
     again = generate(inputs._replace(texts=texts))
     assert time.process_time() - start < 0.5
     assert again.notes == ()
+
+
+def test_ci_for_500_packages_takes_a_tenth_of_a_second_once_its_templates_are_compiled() -> None:
+    hosts = {"github": GitHub(platforms=("macos-15",)), "gitlab": GitLab(image="rust:1.95")}
+    stages = {"core": Stage(run=("build", "test"))}
+    profile = Profile(version=1, stages=stages, tests={"all": Group(shards=8)}, ci=Ci(minimal_versions=True, **hosts))
+    prepare(profile)
+    without = min(cpu_seconds(Profile(version=1, stages=stages)) for _ in range(3))
+    assert min(cpu_seconds(profile) for _ in range(3)) - without < 0.1
 
 
 def test_the_module_does_not_load_tomlkit() -> None:

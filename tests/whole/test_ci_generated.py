@@ -107,6 +107,12 @@ def test_a_workspace_without_ci_may_have_links_in_these_places(three_packages: P
     assert shell(three_packages, f'"{sys.executable}" -m buildopt sync').returncode == 0
 
 
+def test_a_workspace_below_the_top_of_its_repository_is_told(checkout: Path) -> None:
+    assert "at the top of a repository" not in shell(checkout, "buildopt sync", check=True).stderr
+    (checkout / ".git").rename(checkout.parent / ".git")
+    assert "at the top of a repository" in shell(checkout, "buildopt sync", check=True).stderr
+
+
 def test_a_profile_that_smuggles_is_refused(checkout: Path) -> None:
     for key, value in (("branch", "x ${{ secrets.T }}"), ("install", "a\n- run: x"), ("branch", "main' || true || '")):
         text = json.dumps(value)

@@ -66,6 +66,8 @@ def ci_files(inputs: Inputs) -> Generated:
         from buildopt.generate.ci.lanes import lanes  # noqa: PLC0415 - only where CI is declared
 
         _declared(inputs, lanes(inputs.as_in_ci, inputs.workspace), files, notes)
+        if inputs.below_repository:
+            notes.append("CI is read at the top of a repository alone, and this workspace lies below it: nothing runs")
     wanted = {WORKFLOW: ci and ci.github, GITLAB_FILE: ci and ci.gitlab}
     for path in (path for path, host in wanted.items() if not host and path in inputs.texts):
         _leave(path, inputs.texts, files, notes)
