@@ -263,14 +263,14 @@ def _cached(run: Sequence[str], cargo_profile: str | None) -> Cached | None:
 def _with_writers(found: Sequence[Lane], profile: Profile) -> Iterator[Lane]:
     """Yield the lanes, one of each key its writer: a stage before a group, one for all packages before one for some.
 
-    Of stages the last is taken, for it builds most; of groups the first.
+    Of stages the last is taken, for it builds most; of groups the first, and one that is not split where there is one.
     """
 
-    def worth(index: int) -> tuple[bool, bool, int]:
+    def worth(index: int) -> tuple[bool, bool, bool, int]:
         lane = found[index]
         if lane.kind == "stage":
-            return True, profile.stages[lane.name].scope == "workspace", index
-        return False, not profile.tests[lane.name].packages, -index
+            return True, profile.stages[lane.name].scope == "workspace", True, index
+        return False, not profile.tests[lane.name].packages, lane.shards == 1, -index
 
     keeps_target = profile.ci is not None and profile.ci.cache in ("dependencies", "workspace")
     writers: dict[str, int] = {}
