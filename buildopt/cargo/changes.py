@@ -2,7 +2,7 @@
 
 Counted are commits since the merge base with the base branch, the index, the work tree, and new files that git does not ignore.
 On the base branch itself that leaves what is not pushed yet and not committed yet; in CI, after a push to it, that is nothing:
-there the base has to be given (such as the commit before the push).
+there everything has to count, which `ci_base.py` sees to, or a base has to be given.
 Not seen are files that git ignores or was told to overlook (`assume-unchanged`, `skip-worktree`).
 """
 

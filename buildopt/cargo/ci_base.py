@@ -1,7 +1,9 @@
 """What a CI job's change is counted from, as GitHub or GitLab says and git confirms.
 
-Whatever cannot be confirmed (a first push, a shallow clone, a commit that a force-push removed, an event that is no change)
-has no base, and then everything counts as changed. A name of a branch is untrusted: git gets it as one argument, never a shell.
+Whatever cannot be confirmed (a shallow clone, a commit that a force-push removed, an event that is no change) has no base, and
+then everything counts as changed. On the branch that changes are merged into it always does: that branch is never green because
+the last push touched little, and the caches that are written there are complete.
+A name of a branch is untrusted: git gets it as one argument, never a shell.
 """
 
 from __future__ import annotations
@@ -36,8 +38,9 @@ class CiBase(NamedTuple):
 def ci_base(host: Host, root: Path, branch: str | None = None) -> CiBase | None:
     """Return what the change of this CI job is counted from, or None where CI does not say: what the profile says holds then.
 
-    `branch` is the one that changes are merged into. What is pushed to another branch is compared with it as a whole, not
-    push by push: an earlier push may have broken what the last one does not touch. Never raises.
+    `branch` is the one that changes are merged into, beside the host's default branch. Nothing is counted push by push, for
+    an earlier push may have broken what the last one does not touch: what is pushed to another branch is compared as a whole
+    with what the profile says. Never raises.
     """
     environ = host.environ
     if environ.get("GITHUB_ACTIONS") in _ON:
@@ -86,12 +89,9 @@ def _github(git: _Git, environ: Mapping[str, str], branch: str | None) -> CiBase
         case "push":
             if environ.get("GITHUB_REF_TYPE") == "tag":
                 return CiBase(None, "a tag was pushed")
-            event = _event(git.host, environ)
-            repository = event.get("repository")
+            repository = _event(git.host, environ).get("repository")
             default = repository.get("default_branch") if isinstance(repository, dict) else None
-            if _is_another(environ.get("GITHUB_REF", "").removeprefix("refs/heads/"), branch, default):
-                return None
-            return _earlier(git, event.get("before"), "the commit before the push")
+            return _push(environ.get("GITHUB_REF", "").removeprefix("refs/heads/"), branch, default)
         case "merge_group":
             group = _event(git.host, environ).get("merge_group")
             base = group.get("base_sha") if isinstance(group, dict) else None
@@ -124,23 +124,21 @@ def _gitlab(git: _Git, environ: Mapping[str, str], branch: str | None) -> CiBase
         return _earlier(git, base, "the merge request's base")
     if environ.get("CI_PIPELINE_SOURCE") != "push" or environ.get("CI_COMMIT_TAG"):
         return CiBase(None, "what started this pipeline is no change")
-    if _is_another(environ.get("CI_COMMIT_BRANCH", ""), branch, environ.get("CI_DEFAULT_BRANCH")):
-        return None
-    return _earlier(git, environ.get("CI_COMMIT_BEFORE_SHA"), "the commit before the push")
+    return _push(environ.get("CI_COMMIT_BRANCH", ""), branch, environ.get("CI_DEFAULT_BRANCH"))
 
 
-def _is_another(pushed: str, *merged_into: object) -> bool:
-    """Whether a push went to another branch than those that changes are merged into."""
-    known = [name for name in merged_into if name]
-    return bool(known) and pushed not in known
+def _push(pushed: str, *merged_into: object) -> CiBase | None:
+    """Return None only where a push surely went to another branch than those that changes are merged into."""
+    known = [name for name in merged_into if name and isinstance(name, str)]
+    if not pushed or not known:
+        return CiBase(None, "whether changes are merged into the branch that was pushed is not known")
+    return CiBase(None, "this is the branch that changes are merged into") if pushed in known else None
 
 
 def _earlier(git: _Git, commit: Any, name: str) -> CiBase:
     """Return `commit` if HEAD grew out of it."""
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
         return CiBase(None, f"this job was not told {name}")
-    if set(commit) == {"0"}:
-        return CiBase(None, "this is the first push of the branch")
     if git.commit(commit) is None:
         return CiBase(None, f"{name} is not in this clone (it is shallow, or the commit was replaced by a force-push)")
     if not git.ancestor(commit):

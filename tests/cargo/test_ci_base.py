@@ -89,6 +89,10 @@ def github(event: str, payload: Any = None, *, folder: Path, **environ: str) -> 
     return Host({**Host().environ, **told, **environ})
 
 
+def queue(base: str, *, folder: Path) -> Host:
+    return github("merge_group", {"merge_group": {"base_sha": base}}, folder=folder)
+
+
 def gitlab(**environ: str) -> Host:
     return Host({**Host().environ, "GITLAB_CI": "true", "CI": "true", **environ})
 
@@ -188,111 +192,119 @@ def test_a_branch_that_is_not_there_or_can_not_be_means_everything(git, server, 
     assert "::" not in why
 
 
-def test_a_push_counts_from_the_commit_before_it(git, server, tmp_path):
-    before = git(server, "rev-parse", "main")
-    add(git, server, "pushed-one.txt")
-    work = checkout(git, server, add(git, server, "pushed-two.txt"))
-    host = github("push", {"before": before}, folder=tmp_path, GITHUB_REF_TYPE="branch")
-    assert paths(work, ci_base(host, work)) == ("pushed-one.txt", "pushed-two.txt")
-
-
 @pytest.mark.parametrize(
-    ("ref", "branch", "default", "told"),
+    ("pushed", "branch", "default", "whole"),
     [
-        ("refs/heads/main", "main", None, True),
-        ("refs/heads/main", None, "main", True),
-        ("refs/heads/next", "next", "main", True),
-        ("refs/heads/main", "next", "main", True),
-        ("refs/heads/topic", "main", None, False),
-        ("refs/heads/topic", None, "main", False),
-        ("refs/heads/topic", None, None, True),
-        ("refs/heads/topic", None, ["main"], False),
+        ("main", "main", None, "merged into"),
+        ("main", None, "main", "merged into"),
+        ("next", "next", "main", "merged into"),
+        ("main", "next", "main", "merged into"),
+        ("topic", "main", None, None),
+        ("topic", None, "main", None),
+        ("topic", "next", "main", None),
+        ("main/topic", "main", "main", None),
+        ("topic", None, None, "not known"),
+        ("topic", None, "", "not known"),
+        ("topic", "", None, "not known"),
+        ("", "main", "main", "not known"),
     ],
 )
-def test_a_push_to_another_branch_than_changes_are_merged_into_is_not_counted_push_by_push(
-    git, server, tmp_path, ref, branch, default, told
+def test_a_push_counts_as_a_whole_where_changes_are_merged_and_elsewhere_as_the_profile_says(
+    git, server, tmp_path, pushed, branch, default, whole
 ):
-    before = git(server, "rev-parse", "main~1")
     work = checkout(git, server, git(server, "rev-parse", "main"))
-    payload = {"before": before, "repository": {"default_branch": default}}
-    found = ci_base(github("push", payload, folder=tmp_path, GITHUB_REF=ref), work, branch)
-    assert (found is not None) is told
-    names = {"CI_DEFAULT_BRANCH": default} if isinstance(default, str) else {}
-    host = gitlab(
-        CI_PIPELINE_SOURCE="push",
-        CI_COMMIT_BEFORE_SHA=before,
-        CI_COMMIT_BRANCH=ref.removeprefix("refs/heads/"),
-        **names,
-    )
-    if default != ["main"]:
-        assert (ci_base(host, work, branch) is not None) is told
-
-
-def test_a_first_push_counts_everything(git, server, tmp_path):
-    work = checkout(git, server, git(server, "rev-parse", "main"))
-    assert "first push" in no_base(ci_base(github("push", {"before": ZERO}, folder=tmp_path), work))
+    ref = f"refs/heads/{pushed}" if pushed else ""
+    named = {} if default is None else {"CI_DEFAULT_BRANCH": default}
+    for before in (git(server, "rev-parse", "main~1"), ZERO):
+        payload = {"before": before, "repository": {"default_branch": default}}
+        for host in (
+            github("push", payload, folder=tmp_path, GITHUB_REF=ref, GITHUB_REF_TYPE="branch"),
+            gitlab(CI_PIPELINE_SOURCE="push", CI_COMMIT_BRANCH=pushed, CI_COMMIT_BEFORE_SHA=before, **named),
+        ):
+            found = ci_base(host, work, branch)
+            assert (found is None) is (whole is None)
+            assert whole is None or whole in no_base(found)
 
 
 def test_a_pushed_tag_counts_everything(git, server, tmp_path):
-    before = git(server, "rev-parse", "main~1")
     work = checkout(git, server, git(server, "rev-parse", "main"))
-    host = github("push", {"before": before}, folder=tmp_path, GITHUB_REF_TYPE="tag")
-    assert "tag" in no_base(ci_base(host, work))
+    payload = {"repository": {"default_branch": "main"}}
+    host = github("push", payload, folder=tmp_path, GITHUB_REF_TYPE="tag", GITHUB_REF="refs/tags/v1")
+    assert "tag" in no_base(ci_base(host, work, "main"))
 
 
-def test_a_force_push_over_a_commit_that_is_gone_counts_everything(git, server, tmp_path):
-    before = add(git, server, "regretted.txt")
+def test_a_force_push_over_a_base_that_is_gone_counts_everything(git, server, tmp_path):
+    base = add(git, server, "regretted.txt")
     git(server, "reset", "-q", "--hard", "HEAD~1")
     git(server, "reflog", "expire", "--expire=now", "--all")
     git(server, "gc", "-q", "--prune=now")
     work = checkout(git, server, add(git, server, "instead.txt"))
-    assert "force-push" in no_base(ci_base(github("push", {"before": before}, folder=tmp_path), work))
+    for host in (queue(base, folder=tmp_path), gitlab(CI_MERGE_REQUEST_DIFF_BASE_SHA=base)):
+        assert "force-push" in no_base(ci_base(host, work))
 
 
-def test_a_force_push_over_a_commit_that_is_still_there_counts_everything(git, server, tmp_path):
-    before = add(git, server, "regretted.txt")
-    git(server, "branch", "kept", before)
+def test_a_force_push_over_a_base_that_is_still_there_counts_everything(git, server, tmp_path):
+    base = add(git, server, "regretted.txt")
+    git(server, "branch", "kept", base)
     git(server, "reset", "-q", "--hard", "HEAD~1")
     work = checkout(git, server, add(git, server, "instead.txt"))
-    assert "rewritten" in no_base(ci_base(github("push", {"before": before}, folder=tmp_path), work))
+    for host in (queue(base, folder=tmp_path), gitlab(CI_MERGE_REQUEST_DIFF_BASE_SHA=base)):
+        assert "rewritten" in no_base(ci_base(host, work))
 
 
 @pytest.mark.parametrize("depth", [1, 2])
 def test_a_shallow_clone_counts_everything_where_the_way_to_the_base_is_cut(git, server, tmp_path, depth):
-    before = git(server, "rev-parse", "main")
+    base = git(server, "rev-parse", "main")
     for number in range(3):
         last = add(git, server, f"{number}.txt")
     work = checkout(git, server, last, depth=depth)
-    no_base(ci_base(github("push", {"before": before}, folder=tmp_path), work))
+    for host in (queue(base, folder=tmp_path), gitlab(CI_MERGE_REQUEST_DIFF_BASE_SHA=base)):
+        no_base(ci_base(host, work))
 
 
 def test_a_merge_queue_counts_from_its_base(git, server, tmp_path):
     base = git(server, "rev-parse", "main")
     work = checkout(git, server, merge_ref(git, server))
-    host = github("merge_group", {"merge_group": {"base_sha": base}}, folder=tmp_path)
-    assert paths(work, ci_base(host, work)) == ("mine.txt",)
+    assert paths(work, ci_base(queue(base, folder=tmp_path), work, "main")) == ("mine.txt",)
+
+
+def test_a_merge_queue_counts_all_commits_since_its_base(git, server, tmp_path):
+    base = git(server, "rev-parse", "main")
+    add(git, server, "queued-one.txt")
+    work = checkout(git, server, add(git, server, "queued-two.txt"))
+    assert paths(work, ci_base(queue(base, folder=tmp_path), work)) == ("queued-one.txt", "queued-two.txt")
 
 
 @pytest.mark.parametrize("event", ["schedule", "workflow_dispatch", "pull_request_target", "release", ""])
 def test_an_event_that_is_no_change_counts_everything(git, server, tmp_path, event):
     work = checkout(git, server, git(server, "rev-parse", "main"))
-    no_base(ci_base(github(event, {"before": ZERO}, folder=tmp_path, GITHUB_BASE_REF="main"), work))
+    no_base(
+        ci_base(github(event, folder=tmp_path, GITHUB_BASE_REF="main", GITHUB_REF="refs/heads/topic"), work, "main")
+    )
 
 
 @pytest.mark.parametrize(
     "payload",
-    ["", "{", "[]", "null", "\0", '{"before": null}', '{"before": 7}', '{"before": "main"}', '{"before": "--all"}',
-     '{"before": {"before": 1}}', "[" * 100_000, '{"before": "' + "a" * 41 + '"}'],
+    ["", "{", "[]", "null", "\0", '{"KEY": null}', '{"KEY": 7}', '{"KEY": "main"}', '{"KEY": ["main"]}', '{"KEY": {}}',
+     "[" * 100_000, '{"KEY": {"OF": null}}', '{"KEY": {"OF": 7}}', '{"KEY": {"OF": ["main"]}}', '{"KEY": {"OF": {"OF": 1}}}'],
 )  # fmt: skip
 def test_a_damaged_event_counts_everything(git, server, tmp_path, payload):
     work = checkout(git, server, git(server, "rev-parse", "main"))
-    no_base(ci_base(github("push", payload, folder=tmp_path), work))
-    no_base(ci_base(github("merge_group", payload.replace("before", "merge_group"), folder=tmp_path), work))
+    for event, key, of in (("push", "repository", "default_branch"), ("merge_group", "merge_group", "base_sha")):
+        told = payload.replace("KEY", key).replace("OF", of)
+        no_base(ci_base(github(event, told, folder=tmp_path, GITHUB_REF="refs/heads/topic"), work))
+
+
+@pytest.mark.parametrize("base", ["", "main", "--all", "HEAD", ZERO, "a" * 41, "$(id)"])
+def test_a_base_that_is_no_commit_here_counts_everything(git, server, tmp_path, base):
+    work = checkout(git, server, git(server, "rev-parse", "main"))
+    no_base(ci_base(queue(base, folder=tmp_path), work))
 
 
 def test_an_event_that_is_not_there_or_too_large_counts_everything(git, server, tmp_path):
     work = checkout(git, server, git(server, "rev-parse", "main"))
-    host = github("push", {"before": git(server, "rev-parse", "main~1")}, folder=tmp_path)
+    host = queue(git(server, "rev-parse", "main~1"), folder=tmp_path)
+    assert paths(work, ci_base(host, work)) == ("theirs.txt",)
     with (tmp_path / "event.json").open("r+b") as file:
         file.truncate(1 << 30)
     no_base(ci_base(host, work))
@@ -314,20 +326,13 @@ def test_of_a_merged_result_nothing_is_overlooked(git, server):
     assert set(paths(work, ci_base(host, work))) >= {"mine.txt"}
 
 
-def test_a_push_to_gitlab_counts_from_the_commit_before_it(git, server):
-    before = git(server, "rev-parse", "main")
-    work = checkout(git, server, add(git, server, "pushed.txt"))
-    host = gitlab(CI_PIPELINE_SOURCE="push", CI_COMMIT_BEFORE_SHA=before)
-    assert paths(work, ci_base(host, work)) == ("pushed.txt",)
-
-
 @pytest.mark.parametrize(
     "told",
     [
-        {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BEFORE_SHA": ZERO},
         {"CI_PIPELINE_SOURCE": "push"},
-        {"CI_PIPELINE_SOURCE": "schedule"},
-        {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1"},
+        {"CI_PIPELINE_SOURCE": "schedule", "CI_COMMIT_BRANCH": "topic", "CI_DEFAULT_BRANCH": "main"},
+        {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1", "CI_DEFAULT_BRANCH": "main"},
+        {"CI_MERGE_REQUEST_DIFF_BASE_SHA": ZERO},
         {"CI_MERGE_REQUEST_DIFF_BASE_SHA": "0123456789" * 4},
         {"CI_MERGE_REQUEST_DIFF_BASE_SHA": "$(id)"},
         {},
@@ -340,15 +345,16 @@ def test_a_pipeline_that_no_change_started_counts_everything(git, server, told):
 
 def test_outside_of_a_repository_everything_counts(git, tmp_path):
     assert git
-    no_base(ci_base(github("push", {"before": "a" * 40}, folder=tmp_path), tmp_path))
+    assert "no commit" in no_base(
+        ci_base(github("push", folder=tmp_path, GITHUB_REF="refs/heads/topic"), tmp_path, "main")
+    )
 
 
 def test_without_git_everything_counts(tmp_path):
-    (tmp_path / "event.json").write_text(json.dumps({"before": "a" * 40}))
-    environ = {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": str(tmp_path / "event.json")}
+    environ = {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/topic"}
     host = ScriptedHost({"git": finished(returncode=127)}, environ=environ)
-    no_base(ci_base(host, tmp_path))
-    no_base(ci_base(Host({**environ, "PATH": str(tmp_path)}), tmp_path))
+    assert "no commit" in no_base(ci_base(host, tmp_path, "main"))
+    assert "cannot be told" in no_base(ci_base(Host({**environ, "PATH": str(tmp_path)}), tmp_path, "main"))
 
 
 def test_a_git_that_hangs_means_everything(tmp_path):

@@ -77,12 +77,21 @@ def matrix(root: Path, *words: str, **environ: str) -> dict[str, Any]:
     return found
 
 
-def pushed(root: Path, before: str, folder: Path) -> dict[str, str]:
-    (folder / "event.json").write_text(json.dumps({"before": before}))
+def github(folder: Path, event: str, ref: str, payload: dict[str, Any]) -> dict[str, str]:
+    (folder / "event.json").write_text(json.dumps(payload))
     return {
-        "GITHUB_ACTIONS": "true", "CI": "true", "GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_PATH": str(folder / "event.json"),
-        "GITHUB_OUTPUT": str(folder / "output"),
+        "GITHUB_ACTIONS": "true", "CI": "true", "GITHUB_EVENT_NAME": event, "GITHUB_REF": f"refs/heads/{ref}",
+        "GITHUB_REF_TYPE": "branch", "GITHUB_EVENT_PATH": str(folder / "event.json"), "GITHUB_OUTPUT": str(folder / "output"),
     }  # fmt: skip
+
+
+def queued(base: str, folder: Path) -> dict[str, str]:
+    """Say that the commits since `base` are in the merge queue: a change of which only what it affects runs."""
+    return github(folder, "merge_group", "gh-readonly-queue/main/pr-1", {"merge_group": {"base_sha": base}})
+
+
+def pushed(folder: Path, branch: str = "main", before: str = "0" * 40) -> dict[str, str]:
+    return github(folder, "push", branch, {"before": before, "repository": {"default_branch": "main"}})
 
 
 def outputs(text: str) -> dict[str, str]:
@@ -105,7 +114,7 @@ def test_an_edit_runs_the_stages_and_the_groups_that_cover_what_it_affects(ws, t
     before = git(ws, "rev-parse", "HEAD")
     (ws / "app/src/lib.rs").write_text("pub fn three() -> u32 { api::two() + 2 }\n")
     commit(ws)
-    found = matrix(ws, **pushed(ws, before, tmp_path))
+    found = matrix(ws, **queued(before, tmp_path))
     assert found["lanes"] == ["quick-check", "core"]
     assert found["matrix"]["include"] == [
         *({"name": f"upper {n}/3", "group": "upper", "shard": n, "shards": 3, "timeout": 25} for n in (1, 2, 3)),
@@ -116,7 +125,7 @@ def test_an_edit_runs_the_stages_and_the_groups_that_cover_what_it_affects(ws, t
 
 def test_the_workflow_is_told_by_outputs_of_one_line_each(ws, tmp_path):
     (tmp_path / "output").write_text("before<<x\nstays\nx\n")
-    printed = matrix(ws, **pushed(ws, "0" * 40, tmp_path))
+    printed = matrix(ws, **pushed(tmp_path))
     told = outputs((tmp_path / "output").read_text())
     assert told.pop("before") == "stays"
     assert {key: json.loads(value) for key, value in told.items()} == {
@@ -130,34 +139,53 @@ def test_a_change_that_affects_nothing_runs_nothing_and_the_count_says_so(ws, tm
     before = git(ws, "rev-parse", "HEAD")
     (ws / "README.md").write_text("words")
     commit(ws)
-    assert matrix(ws, **pushed(ws, before, tmp_path)) == {
+    assert matrix(ws, **queued(before, tmp_path)) == {
         "version": 1, "lanes": [], "tests": 0, "matrix": {"include": []}, "why": "0 of 3 packages: no changed file affects one",
     }  # fmt: skip
     assert outputs((tmp_path / "output").read_text()) == {"lanes": "[]", "tests": "0", "matrix": '{"include": []}'}
 
 
-def test_a_first_push_runs_everything_though_the_branch_itself_has_nothing_new(ws, tmp_path):
-    found = matrix(ws, **pushed(ws, "0" * 40, tmp_path))
-    assert found["tests"] == 5
-    assert found["why"] == "all 3 packages: this is the first push of the branch"
+def test_a_push_to_the_branch_that_changes_are_merged_into_runs_everything_whatever_it_touched(ws, tmp_path):
+    (ws / "base/src/lib.rs").write_text("pub fn one() -> u32 { broken }\n")
+    red = commit(ws)
+    (ws / "README.md").write_text("words")
+    commit(ws)
+    for told in (pushed(tmp_path, before=red), pushed(tmp_path)):
+        found = matrix(ws, **told)
+        assert found["lanes"] == ["quick-check", "core"]
+        assert found["tests"] == 5
+        assert found["why"] == "all 3 packages: this is the branch that changes are merged into"
+    result = call(ws, "run", "--only", "quick-check", "--json", **pushed(tmp_path, before=red))
+    run = json.loads(result.stdout)["run"]
+    assert run["stages"][0]["packages"] == ["api", "app", "base"]
+    assert run["result"] == "failure"
+
+
+def test_a_push_runs_everything_where_nobody_says_what_changes_are_merged_into(ws, tmp_path):
+    (ws / "buildopt.toml").write_text('version = 1\n[stages.a]\nrun = ["check"]\n')
+    commit(ws)
+    told = github(tmp_path, "push", "topic", {"before": git(ws, "rev-parse", "HEAD")})
+    found = matrix(ws, **told)
+    assert found["lanes"] == ["a"]
+    assert found["why"].startswith("all 3 packages: ")
 
 
 def test_a_stage_counts_from_the_same_base_as_the_matrix(ws, tmp_path):
     before = git(ws, "rev-parse", "HEAD")
     (ws / "app/src/lib.rs").write_text("pub fn three() -> u32 { api::two() + 2 }\n")
     commit(ws)
-    result = call(ws, "run", "--only", "quick-check", "--json", **pushed(ws, before, tmp_path))
+    result = call(ws, "run", "--only", "quick-check", "--json", **queued(before, tmp_path))
     (stage,) = json.loads(result.stdout)["run"]["stages"]
     assert stage["packages"] == ["app"]
-    first = call(ws, "run", "--only", "quick-check", "--json", **pushed(ws, "0" * 40, tmp_path))
-    assert json.loads(first.stdout)["run"]["stages"][0]["packages"] == ["api", "app", "base"]
+    whole = call(ws, "run", "--only", "quick-check", "--json", **pushed(tmp_path, before=before))
+    assert json.loads(whole.stdout)["run"]["stages"][0]["packages"] == ["api", "app", "base"]
 
 
 def test_a_stage_that_a_change_leaves_nothing_to_do_is_skipped_though_a_job_has_no_record(ws, tmp_path):
     before = git(ws, "rev-parse", "HEAD")
     (ws / "README.md").write_text("words")
     commit(ws)
-    result = call(ws, "run", "--only", "quick-check", "--json", **pushed(ws, before, tmp_path))
+    result = call(ws, "run", "--only", "quick-check", "--json", **queued(before, tmp_path))
     assert json.loads(result.stdout)["run"]["result"] == "skipped"
     assert not (ws / "target").exists()
 
@@ -168,8 +196,9 @@ def test_what_is_pushed_to_another_branch_is_compared_as_a_whole(ws, tmp_path):
     before = commit(ws)
     (ws / "README.md").write_text("words")
     commit(ws)
-    told = {**pushed(ws, before, tmp_path), "GITHUB_REF": "refs/heads/topic"}
-    assert matrix(ws, **told)["why"] == "3 of 3 packages: base (edited), api (depends on base), app (depends on api)"
+    for told in (pushed(tmp_path, "topic", before), pushed(tmp_path, "topic")):
+        found = matrix(ws, **told)
+        assert found["why"] == "3 of 3 packages: base (edited), api (depends on base), app (depends on api)"
 
 
 def test_a_base_that_is_given_wins_over_what_ci_says(ws, tmp_path):
@@ -177,7 +206,7 @@ def test_a_base_that_is_given_wins_over_what_ci_says(ws, tmp_path):
     middle = commit(ws)
     (ws / "app/src/lib.rs").write_text("pub fn three() -> u32 { 3 }\n")
     commit(ws)
-    told = pushed(ws, git(ws, "rev-parse", "HEAD~2"), tmp_path)
+    told = queued(git(ws, "rev-parse", "HEAD~2"), tmp_path)
     assert matrix(ws, "--base", middle, **told)["why"] == "1 of 3 packages: app (edited)"
     assert matrix(ws, "--base", "$(touch pwned)", **told)["tests"] == 5
     assert matrix(ws, "--base=--output=pwned", **told)["tests"] == 5
@@ -185,7 +214,7 @@ def test_a_base_that_is_given_wins_over_what_ci_says(ws, tmp_path):
 
 
 def test_a_group_that_names_no_package_is_refused_and_not_left_out(ws, tmp_path):
-    result = call(ws, "ci-matrix", "--set", 'tests.lower.packages=["bas"]', **pushed(ws, "0" * 40, tmp_path))
+    result = call(ws, "ci-matrix", "--set", 'tests.lower.packages=["bas"]', **pushed(tmp_path))
     assert result.returncode == 2
     assert "did you mean 'base'?" in result.stderr
     assert result.stdout == ""
@@ -196,7 +225,7 @@ def test_a_name_of_a_file_is_no_command_to_github(ws, tmp_path):
     before = git(ws, "rev-parse", "HEAD")
     (ws / "x\n::error::sly").write_text("x")
     commit(ws)
-    result = call(ws, "ci-matrix", **pushed(ws, before, tmp_path))
+    result = call(ws, "ci-matrix", **queued(before, tmp_path))
     assert result.returncode == 0
     assert "sly" in result.stderr
     assert not [line for line in (result.stdout + result.stderr).splitlines() if line.lstrip().startswith("::")]
@@ -204,14 +233,14 @@ def test_a_name_of_a_file_is_no_command_to_github(ws, tmp_path):
 
 def test_nox_runs_it_too(ws, tmp_path):
     (ws / "noxfile.py").write_text("import buildopt\n\nbuildopt.sessions()\n")
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **pushed(ws, "0" * 40, tmp_path)}
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **pushed(tmp_path)}
     words = [sys.executable, "-m", "nox", "-s", "ci-matrix"]
     assert subprocess.run(words, cwd=ws, env=environ, capture_output=True, check=False).returncode == 0
     assert json.loads(outputs((tmp_path / "output").read_text())["tests"]) == 5
 
 
 def test_outputs_that_can_not_be_written_fail_the_plan(ws, tmp_path):
-    told = {**pushed(ws, "0" * 40, tmp_path), "GITHUB_OUTPUT": str(tmp_path / "gone" / "output")}
+    told = {**pushed(tmp_path), "GITHUB_OUTPUT": str(tmp_path / "gone" / "output")}
     assert call(ws, "ci-matrix", **told).returncode == 3
 
 

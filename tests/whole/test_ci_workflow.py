@@ -36,7 +36,6 @@ cache = "none"
 [affected.paths]
 "*.md" = []
 """
-ZERO = "0" * 40
 _WORD = re.compile(r"'[^']*'|[A-Za-z_][\w.*-]*(?P<call>\()?|&&|\|\||!=|==|!|[()]|\d+")
 _SIGNS = {"&&": " and ", "||": " or ", "!": " not "}
 
@@ -265,19 +264,32 @@ def test_a_change_runs_what_it_affects_and_the_required_job_says_how_it_ended(ru
     assert re.search(r"^::error file=base/src/lib\.rs,line=1,col=23,title=mismatched types::", bad.log, re.MULTILINE)
 
 
+def push(runner: Runner, commit: str) -> Ran:
+    payload = {"repository": {"default_branch": "main"}}
+    return runner.run(commit, "push", payload, GITHUB_REF="refs/heads/main", GITHUB_REF_TYPE="branch")
+
+
 def test_what_a_push_took_is_what_the_next_run_balances_by(runner):
-    first = git(runner.server, "rev-parse", "HEAD")
-    pushed = runner.run(first, "push", {"before": ZERO}, GITHUB_REF="refs/heads/main", GITHUB_REF_TYPE="branch")
+    pushed = push(runner, git(runner.server, "rev-parse", "HEAD"))
     assert set(pushed.results.values()) == {"success"}, pushed.log
     (saved,) = runner.cache.iterdir()
     (times,) = json.loads(saved.read_text())["times"].values()
     assert len(times["base"]["tests::one_is_one"]) == 2  # in the group `all`, and in `lower`
-    (runner.server / "app/src/lib.rs").write_text("pub fn three() -> u32 { 3 }\n")
     text = saved.read_text()
-    second = runner.run(
-        commit(runner.server), "push", {"before": first}, GITHUB_REF="refs/heads/main", GITHUB_REF_TYPE="branch"
-    )
-    assert set(second.results.values()) == {"success"}, second.log
+    second = pull_request(runner, "app/src/lib.rs", "pub fn three() -> u32 { 3 }\n")
+    assert set(second.results.values()) == {"success", "skipped"}, second.log
     assert (runner.artifacts / "durations" / "durations.json").read_text() == text
     assert "1 of 3 packages: app (edited)" in second.log
     assert second.commands == ["stage-quick-check", "stage-full", "tests all 1/2", "tests all 2/2"]
+
+
+def test_a_branch_that_a_push_broke_stays_red_though_the_next_push_touches_only_words(runner):
+    (runner.server / "base/src/lib.rs").write_text(
+        "pub fn one() -> u32 { 1 }\n#[test]\nfn is_two() { assert_eq!(one(), 2) }\n"
+    )
+    assert push(runner, commit(runner.server)).results["required"] == "failure"
+    (runner.server / "README.md").write_text("words")
+    second = push(runner, commit(runner.server))
+    assert second.results["tests"] == second.results["required"] == "failure", second.log
+    assert "all 3 packages: this is the branch that changes are merged into" in second.log
+    assert len(second.commands) == 5, second.commands
