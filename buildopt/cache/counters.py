@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from buildopt.cache.storage import redact
 
-__all__ = ["CacheDelta", "Counters", "difference", "parse_counters"]
+__all__ = ["CacheDelta", "Counters", "difference", "parse_counters", "reads_only"]
 
 # Cargo asks rustc for its version and its settings before it builds: sccache counts that, and no unit stands behind it.
 _NOT_A_UNIT = {"-", "missing input"}
@@ -58,6 +58,7 @@ def parse_counters(text: bytes | str, environ: Mapping[str, str | None] | None =
         document = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    refused_writes = "cache_write_errors" if not reads_only(environ or {}) else None
     stats = document.get("stats") if isinstance(document, dict) else None
     if not isinstance(stats, dict):
         return None
@@ -72,11 +73,19 @@ def parse_counters(text: bytes | str, environ: Mapping[str, str | None] | None =
         errors=max(  # one unit may be counted in several of them
             _number(stats.get("cache_errors")) + _number(stats.get("cache_timeouts")),
             _number(stats.get("cache_read_errors")),
-            _number(stats.get("cache_write_errors")),
+            _number(stats.get(refused_writes)),
         ),
         not_cached={reason: n for reason, n in not_cached.items() if n and reason not in _NOT_A_UNIT},
         location=redact(str(document.get("cache_location") or ""), environ),
         size=size if isinstance(size, int) else None,
+    )
+
+
+def reads_only(environ: Mapping[str, str | None]) -> bool:
+    """Whether sccache is told to write nothing into its storage: each unit that it then keeps to itself counts as an error."""
+    return any(
+        name.startswith("SCCACHE_") and name.endswith("_RW_MODE") and value == "READ_ONLY"
+        for name, value in environ.items()
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from buildopt.cache.counters import Counters
+from buildopt.cache.counters import Counters, reads_only
 from buildopt.cache.server import Server, Unusable, last_words
 from buildopt.host.files import digest
 
@@ -51,6 +51,6 @@ def _taken(server: Server, before: Counters) -> Counters:
             raise Unusable(
                 f"it cannot write to its storage ({after.location}); make that writable, or set cache.directory"
             )
-        if after.writes > before.writes:
+        if after.writes > before.writes or (reads_only(server.host.environ) and after.misses > before.misses):
             break
     return after

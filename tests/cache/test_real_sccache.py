@@ -51,6 +51,24 @@ def test_misses_and_then_hits(benches: Benches, crates: Crates) -> None:
     assert str(bench.host.environ["SCCACHE_DIR"]) in warm.location
 
 
+def test_a_storage_that_may_only_be_read_is_used_and_no_complaint(benches: Benches, crates: Crates) -> None:
+    files = crates(3)
+    writer = benches(files)
+    filled = writer.cargo({**writer.prepare().env, "CARGO_INCREMENTAL": "0"})
+    assert filled.returncode == 0
+    reader = benches(files, SCCACHE_LOCAL_RW_MODE="READ_ONLY")
+    wrapper = reader.prepare()
+    assert (wrapper.active, wrapper.why) == (True, "")
+    (name,) = [path for path in files if path.endswith("src/lib.rs")][-1:]
+    (reader.root / name).write_text(files[name] + "pub fn other() {}\n")
+    shutil.rmtree(reader.root / "target")
+    assert reader.cargo({**wrapper.env, "CARGO_INCREMENTAL": "0"}).returncode == 0
+    use = difference(wrapper.counters, reader.count(wrapper))
+    assert use.hits > 0
+    assert use.misses > 0
+    assert use.complaint is None
+
+
 def test_warm_prepare_is_one_call_of_a_few_milliseconds(benches: Benches) -> None:
     bench = benches()
     assert bench.prepare().active

@@ -28,8 +28,8 @@ _MAY_RUN = "!cancelled() && !failure()"
 class _Storage(NamedTuple):
     """What sccache reads about a storage from its environment."""
 
-    mode: str
-    """Variable that says whether it may write."""
+    mode: str | None = None
+    """Variable that says whether it may write; None for what a job that does not save it throws away."""
     secrets: tuple[str, ...] = ()
     """Variables of credentials."""
 
@@ -39,7 +39,7 @@ _WEBDAV = _Storage(
     "SCCACHE_WEBDAV_RW_MODE", ("SCCACHE_WEBDAV_USERNAME", "SCCACHE_WEBDAV_PASSWORD", "SCCACHE_WEBDAV_TOKEN")
 )
 _STORAGES: Mapping[str, _Storage] = {
-    "local": _Storage("SCCACHE_LOCAL_RW_MODE"),
+    "local": _Storage(),
     "gha": _Storage("SCCACHE_GHA_RW_MODE"),
     "redis": _REDIS,
     "rediss": _REDIS,
@@ -111,7 +111,7 @@ def render_github(host: GitHub, pipeline: Pipeline, pins: Pins) -> str:
         recorded=_when(f"!cancelled() && {_PUSHED}", pipeline.branch),
         merged=_when(f"!cancelled() && needs.plan.result == 'success' && {_PUSHED}", pipeline.branch),
         unrestored=_when(f"{_PUSHED} && {_restored_nothing(pipeline)}", pipeline.branch),
-        mode=Expression(storage.mode) if storage else None,
+        mode=Expression(storage.mode) if storage and storage.mode else None,
         may_write=_when(f"{_PUSHED} && 'READ_WRITE' || 'READ_ONLY'", pipeline.branch),
         secrets=[(Expression(name), _when(f"secrets.{name}")) for name in (storage.secrets if storage else ())],
         python=_PYTHON,
