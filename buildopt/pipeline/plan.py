@@ -129,7 +129,7 @@ def feature_notes(work: Work, workspace: Workspace, profile: Profile) -> tuple[s
         return ()
     notes = []
     for feature in work.features:
-        if not any(feature in package.features for package in workspace.members):
+        if not any(_has(package, feature) for package in workspace.members):
             declared = any(feature in gates for package, gates in profile.features.items() if package != "*")
             todo = "run sync first" if declared else "it is left out"
             notes.append(f"{work.name}: no package has the feature {feature!r}: {todo}")
@@ -215,9 +215,18 @@ def _features(features: str | tuple[str, ...], selection: Selection) -> tuple[st
     if isinstance(features, str):
         return {"all": ("--all-features",), "none": ("--no-default-features",)}.get(features, ())
     names = [
-        f"{package.name}/{name}" for package in selection.packages for name in features if name in package.features
+        f"{package.name}/{feature.rpartition('/')[2]}"
+        for package in selection.packages
+        for feature in features
+        if _has(package, feature)
     ]
     return ("--features", ",".join(names)) if names else ()
+
+
+def _has(package: Package, feature: str) -> bool:
+    """Return whether a feature, listed as `name` or `package/name`, is one of `package`."""
+    owner, _, name = feature.rpartition("/")
+    return owner in ("", package.name) and name in package.features
 
 
 def _config_arguments(profile: Profile | None, name: str | None) -> tuple[str, ...]:

@@ -74,6 +74,8 @@ def test_features_go_to_the_packages_that_have_them():
     assert lines(work("check", features=("gpu", "development")), ONE) == [
         "cargo check --package core@0.1.0 --features core/gpu,core/development"
     ]
+    assert lines(work("check", features=("core/gpu",)), ONE) == ["cargo check --package core@0.1.0 --features core/gpu"]
+    assert lines(work("check", features=("another/gpu",)), ONE) == ["cargo check --package core@0.1.0"]
     assert lines(work("check", features="all")) == ["cargo check --workspace --all-features"]
     assert lines(work("check", features="none")) == ["cargo check --workspace --no-default-features"]
 
