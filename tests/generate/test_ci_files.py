@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from ci_profiles import GROUPS, SCCACHE, STAGES, profile
+from ci_profiles import GROUPS, SCCACHE, STAGES, github, gitlab, profile, profiles
 from generate_inputs import TOOLCHAIN, made, made_inputs, text_of
+from hypothesis import given, settings
 from syrupy.assertion import SnapshotAssertion
 
 from buildopt.errors import BadInput, ManifestError, ProfileError
@@ -96,9 +97,10 @@ def test_a_file_that_is_no_longer_wanted_goes_if_it_is_as_it_was_written(path: s
     stays = without_ci(**{path: text.replace("buildopt drift", "true")})
     assert path not in stays.files
     assert f"{path} is no longer generated, and stays because it was edited" in stays.notes[0]
-    foreign = without_ci(**{path: "name: mine\n"})
-    assert path not in foreign.files
-    assert foreign.notes == ()
+    for mine in ("name: mine\n", b"\xff\n"):
+        foreign = without_ci(**{path: mine})
+        assert path not in foreign.files
+        assert foreign.notes == ()
 
 
 def test_a_moved_pin_makes_a_file_no_less_ours_and_the_reviewed_pins_stay() -> None:
@@ -199,6 +201,17 @@ def test_what_is_wrong_with_ci_is_told_with_all_else() -> None:
     with pytest.raises(BadInput) as caught:
         generate(made_inputs(broken, {**APP, ".gitignore": b"\xff"}))
     assert len(caught.value.problems) == 2
+
+
+@settings(max_examples=30)
+@given(profiles())
+def test_any_profile_gives_the_same_files_again_and_they_are_ours(one: Profile) -> None:
+    assert (github(one), gitlab(one)) == (github(one), gitlab(one))
+    for text in (github(one), gitlab(one)):
+        assert is_unchanged(text)
+        assert not is_unchanged(text.replace("buildopt drift", "true"))
+        assert text.endswith("\n")
+        assert not [line for line in text.splitlines() if line != line.rstrip()]
 
 
 def test_the_mark_says_whose_it_is() -> None:

@@ -127,7 +127,7 @@ def _owned(path: str, text: str, texts: Mapping[str, bytes]) -> bytes:
 
 def _leave(path: str, texts: Mapping[str, bytes], files: dict[str, bytes | None], notes: list[str]) -> None:
     """Take away a file that is no longer generated, if it is as we wrote it."""
-    text = decode(texts[path], path).text
+    text = texts[path].decode(errors="replace")
     if not is_ours(text):
         return
     if is_unchanged(text):
