@@ -87,12 +87,12 @@ class Doubt:
         built: dict[str, int] = {}
         for unit in units:
             times = [self._files[path].mtime_ns for path in unit.references if path in self._files]
-            built[unit.stamp] = min(times)
+            built[unit.stamp] = min(times, default=0)
             unknown = unit.opaque or (unit.local and unit.package not in self._place.homes)
             if (
                 unknown
                 or len(times) < len(unit.references)
-                or max(times) > self._now
+                or max(times, default=0) > self._now
                 or dated.after(unit, built[unit.stamp])
             ):
                 doubtful.add(unit.stamp)

@@ -71,6 +71,7 @@ def _way(path: str) -> tuple[dict[str, Status], str]:
     links: dict[str, Status] = {}
     here = os.sep
     ahead = [part for part in reversed(path.split(os.sep)) if part not in ("", ".")]
+    followed = 0
     while ahead:
         part = ahead.pop()
         if part == "..":
@@ -78,8 +79,11 @@ def _way(path: str) -> tuple[dict[str, Status], str]:
             continue
         here = os.path.join(here, part)
         status = status_of(here)
-        if status is not None and status.kind == "link" and len(links) < _MOST_LINKS:
+        if status is not None and status.kind == "link":
             links[here] = status
+            followed += 1
+            if followed > _MOST_LINKS:
+                return links, here
             target = os.readlink(here)
             here = os.sep if os.path.isabs(target) else os.path.dirname(here)
             ahead += [part for part in reversed(target.split(os.sep)) if part not in ("", ".")]

@@ -25,6 +25,8 @@ _HASHED = re.compile(r"(?:^|[-./])([0-9a-f]{16})(?=$|[-./])")
 _NAMED = re.compile(r"(.+)-[0-9a-f]{16}")
 _BARE = re.compile(r"[0-9a-f]{16}")
 _NEWEST_FILE = re.compile(r"\d+\.\d+s \(")
+_FINGERPRINT = re.compile(r"(?:^|/)(?:\.fingerprint/[^/]+|[0-9a-f]{16}/fingerprint)/[^/.]+$")
+"""The places of stamps: one whose `.json` is missing counts for Cargo all the same."""
 _MAGIC = b"\x01\x00\x00\x00\xff\x01"
 _LARGEST = 64 << 20
 _PRINTED = frozenset({"output", "stdout"})
@@ -57,10 +59,8 @@ class Unit(NamedTuple):
 def find_stamps(files: Mapping[str, Status]) -> Iterator[str]:
     """Yield the stamps of all units in the build directory, sorted."""
     for path in sorted(files):
-        if path.endswith(".json"):
-            stamp = files.get(path[: -len(".json")])
-            if stamp is not None and stamp.size == _HASH_BYTES:
-                yield path[: -len(".json")]
+        if files[path].size == _HASH_BYTES and (f"{path}.json" in files or _FINGERPRINT.search(path)):
+            yield path
 
 
 def find_units(host: Host, build: str, files: Mapping[str, Status]) -> Iterator[Unit]:
