@@ -2,11 +2,11 @@
 
     python benchmarks/shards.py FOLDER [--runs 6] [--target DIR]
 
-FOLDER is a copy of a Cargo workspace whose crates are fetched. Its tests run under nextest, `--runs` times and once more to warm up. The first half of
-the runs is what is known; each run of the second half is then split by it over 2, 4 and 8 jobs, as CI does. Beside it: by its
-own times, which nobody can know before, and as nextest's slice and hash deal the tests out. What a job takes is the sum of its
-tests; the ideal is all of them over the number of jobs, or the longest single test. A ratio of 1.000 is the ideal.
-The times are wall times: whatever else runs on the machine is in them.
+FOLDER is a copy of a Cargo workspace whose crates are fetched. Its tests run under nextest, `--runs` times and once more to
+warm up. The first half of the runs is what is known; each run of the second half is then split by it over 2, 4 and 8 jobs, as
+CI does. Beside it: by its own times, which nobody can know before, and as nextest's slice and hash deal the tests out. What a
+job takes is the sum of its tests; the ideal is all of them over the number of jobs, or the longest single test. A ratio of
+1.000 is the ideal. The times are wall times: whatever else runs on the machine is in them.
 """
 
 from __future__ import annotations
