@@ -10,8 +10,8 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from buildopt.cargo.model import Workspace
-from buildopt.generate.ci.github import render_github
-from buildopt.generate.ci.gitlab import render_gitlab
+from buildopt.generate.ci.github import render as render_github
+from buildopt.generate.ci.gitlab import render as render_gitlab
 from buildopt.generate.ci.lanes import Pipeline, lanes
 from buildopt.generate.ci.pins import shipped_pins
 from buildopt.profile.checks import check_profile

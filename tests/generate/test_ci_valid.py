@@ -12,8 +12,8 @@ import pytest
 from ci_profiles import HOSTS, SCCACHE, github, gitlab, profile, profiles, workspace
 from hypothesis import given, settings
 
-from buildopt.generate.ci.github import render_github
-from buildopt.generate.ci.gitlab import render_gitlab
+from buildopt.generate.ci.github import render as render_github
+from buildopt.generate.ci.gitlab import render as render_gitlab
 from buildopt.generate.ci.lanes import lanes
 from buildopt.generate.ci.pins import Pin, Pins, read_pins, render_pins, shipped_pins
 from buildopt.profile import load, preset_names

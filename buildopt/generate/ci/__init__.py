@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from buildopt.errors import ManifestError, Problem
 from buildopt.generate.ci.mark import is_ours, is_unchanged
@@ -26,14 +26,38 @@ if TYPE_CHECKING:
     from buildopt.generate.model import Inputs
     from buildopt.profile.model import Profile
 
-__all__ = ["CI_PATHS", "GITLAB_FILE", "PINS_FILE", "WORKFLOW", "ci_files", "loose_paths", "prepare"]
+__all__ = [
+    "CI_PATHS",
+    "GITLAB_FILE",
+    "GITLAB_ROOT",
+    "HOSTS",
+    "PINS_FILE",
+    "WORKFLOW",
+    "ci_files",
+    "loose_paths",
+    "prepare",
+]
 
 WORKFLOW = ".github/workflows/buildopt.yml"
 GITLAB_FILE = ".gitlab/buildopt.yml"
+HOSTS = {"github": WORKFLOW, "gitlab": GITLAB_FILE}
+"""By host, the file that the module of that name beside this one writes. One more host is one more line, module and template."""
 GITLAB_ROOT = ".gitlab-ci.yml"
-CI_PATHS = (WORKFLOW, PINS_FILE, GITLAB_FILE, GITLAB_ROOT)
+CI_PATHS = (*HOSTS.values(), PINS_FILE, GITLAB_ROOT)
 """Files whose current content `ci_files` needs."""
-_INCLUDED = re.compile(rf"^[^#\n]*{re.escape(GITLAB_FILE)}", re.MULTILINE)
+
+
+class _Writer(Protocol):
+    """What each of those modules offers."""
+
+    def compiled(self) -> object:
+        """Compile the template, and keep it."""
+
+    def render(self, host: Any, pipeline: Pipeline, pins: Pins) -> str:
+        """Return the file for the table of the host in the profile."""
+
+    def notes(self, pipeline: Pipeline, texts: Mapping[str, bytes]) -> Iterator[str]:
+        """Yield what to tell a person about the file."""
 
 
 def loose_paths(profile: Profile) -> tuple[str, ...]:
@@ -43,14 +67,8 @@ def loose_paths(profile: Profile) -> tuple[str, ...]:
 
 def prepare(profile: Profile) -> None:
     """Load and compile what `ci_files` will need: time that is there while Cargo answers."""
-    if profile.ci is not None and profile.ci.github is not None:
-        from buildopt.generate.ci.github import workflow_template  # noqa: PLC0415 - only where CI is declared
-
-        workflow_template()
-    if profile.ci is not None and profile.ci.gitlab is not None:
-        from buildopt.generate.ci.gitlab import jobs_template  # noqa: PLC0415 - as above
-
-        jobs_template()
+    for name in _named(profile):
+        _writer(name).compiled()
 
 
 def ci_files(inputs: Inputs) -> Generated:
@@ -59,48 +77,43 @@ def ci_files(inputs: Inputs) -> Generated:
     Raises ProfileError for what cannot be made into CI, ManifestError for a file in the way and for pins that cannot be
     used.
     """
-    ci = inputs.as_in_ci.ci
     files: dict[str, bytes | None] = {}
     notes: list[str] = []
-    if ci is not None and (ci.github or ci.gitlab):
-        from buildopt.generate.ci.lanes import lanes  # noqa: PLC0415 - only where CI is declared
-
-        _declared(inputs, lanes(inputs.as_in_ci, inputs.workspace), files, notes)
-        if inputs.below_repository:
-            notes.append("CI is read at the top of a repository alone, and this workspace lies below it: nothing runs")
-    wanted = {WORKFLOW: ci and ci.github, GITLAB_FILE: ci and ci.gitlab}
-    for path in (path for path, host in wanted.items() if not host and path in inputs.texts):
+    named = _named(inputs.as_in_ci)
+    if named:
+        _declared(named, inputs, files, notes)
+    for path in (path for name, path in HOSTS.items() if name not in named and path in inputs.texts):
         _leave(path, inputs.texts, files, notes)
     return Generated(files, tuple(notes), ())
 
 
-def _declared(inputs: Inputs, pipeline: Pipeline, files: dict[str, bytes | None], notes: list[str]) -> None:
-    ci, texts = inputs.as_in_ci.ci, inputs.texts
-    own = read_pins(decode(texts.get(PINS_FILE), PINS_FILE).text)
-    shipped = shipped_pins()
+def _named(profile: Profile) -> Mapping[str, Any]:
+    """Return the table of each host that the profile names."""
+    hosts = {name: getattr(profile.ci, name, None) for name in HOSTS}
+    return {name: host for name, host in hosts.items() if host is not None}
+
+
+def _writer(name: str) -> _Writer:
+    return cast(_Writer, import_module(f"buildopt.generate.ci.{name}"))
+
+
+def _declared(named: Mapping[str, Any], inputs: Inputs, files: dict[str, bytes | None], notes: list[str]) -> None:
+    from buildopt.generate.ci.lanes import lanes  # noqa: PLC0415 - only where CI is declared
+
+    texts = inputs.texts
+    pipeline = lanes(inputs.as_in_ci, inputs.workspace)
+    own, shipped = read_pins(decode(texts.get(PINS_FILE), PINS_FILE).text), shipped_pins()
+    pins = Pins({**shipped.actions, **own.actions}, {**shipped.tools, **own.tools})
     if pipeline.wasted:
         notes.append(f"sccache, which is on in CI, keeps nothing from job to job: {pipeline.wasted}")
-    pins = Pins({**shipped.actions, **own.actions}, {**shipped.tools, **own.tools})
-    if ci and ci.github:
-        from buildopt.generate.ci.github import render_github  # noqa: PLC0415 - only where CI is declared
-
-        text = render_github(ci.github, pipeline, pins)
-        files[WORKFLOW] = _owned(WORKFLOW, text, texts)
-        files[PINS_FILE] = _pins_file(text, pipeline, own, shipped, texts)
-    if ci and ci.gitlab:
-        from buildopt.generate.ci.gitlab import render_gitlab  # noqa: PLC0415 - as above
-
-        files[GITLAB_FILE] = _owned(GITLAB_FILE, render_gitlab(ci.gitlab, pipeline, pins), texts)
-        notes += _gitlab_notes(pipeline, texts)
-
-
-def _gitlab_notes(pipeline: Pipeline, texts: Mapping[str, bytes]) -> Iterator[str]:
-    root = texts.get(GITLAB_ROOT)
-    if root is None or not _INCLUDED.search(root.decode(errors="replace")):
-        what = "there is no" if root is None else "nothing includes it in"
-        yield f"GitLab runs no job of {GITLAB_FILE}: {what} {GITLAB_ROOT}; write `include: [{{local: {GITLAB_FILE}}}]` there"
-    if pipeline.cache == "sccache" and pipeline.storage == "gha":
-        yield 'cache.storage = "gha" is there on GitHub alone: jobs on GitLab build without a cache'
+    for name, host in named.items():
+        text = _writer(name).render(host, pipeline, pins)
+        files[HOSTS[name]] = _owned(HOSTS[name], text, texts)
+        notes += _writer(name).notes(pipeline, texts)
+        if HOSTS[name] == WORKFLOW:
+            files[PINS_FILE] = _pins_file(text, pipeline, own, shipped, texts)
+    if inputs.below_repository:
+        notes.append("CI is read at the top of a repository alone, and this workspace lies below it: nothing runs")
 
 
 def _pins_file(workflow: str, pipeline: Pipeline, own: Pins, shipped: Pins, texts: Mapping[str, bytes]) -> bytes:

@@ -18,7 +18,7 @@ from buildopt.profile.model import GitHub
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["render_github", "workflow_template"]
+__all__ = ["compiled", "notes", "render"]
 
 _PYTHON = "3.13"
 _PUSHED = "github.event_name == 'push' && github.ref == 'refs/heads/%s'"
@@ -79,26 +79,26 @@ class _Job(NamedTuple):
 
 
 @cache
-def workflow_template() -> jinja2.Template:
+def compiled() -> jinja2.Template:
     """Return the template of the workflow, compiled: that takes longer than filling it in."""
     import jinja2  # noqa: PLC0415 - heavy, and only needed where CI is declared
 
     filling = engine(scalar, {})
     filling.loader = jinja2.FunctionLoader(lambda name: template(f"ci/{name}"))
-    compiled = filling.get_template("github.yml.j2")
+    found = filling.get_template("github.yml.j2")
     for part in ("setup", "restore", "save"):
         filling.get_template(f"github_{part}.yml.j2")
-    return compiled
+    return found
 
 
-def render_github(host: GitHub, pipeline: Pipeline, pins: Pins) -> str:
+def render(host: GitHub, pipeline: Pipeline, pins: Pins) -> str:
     """Return the workflow; `pins` has every action and tool that buildopt ships one for.
 
     Raises Bug when the result does not hang together.
     """
     jobs = tuple(_jobs(host, pipeline))
     storage = _STORAGES.get(pipeline.storage) if pipeline.cache == "sccache" else None
-    body = workflow_template().render(
+    body = compiled().render(
         jobs=jobs,
         pipeline=pipeline,
         runner=host.runner,
@@ -121,6 +121,11 @@ def render_github(host: GitHub, pipeline: Pipeline, pins: Pins) -> str:
     )
     check_github(body)
     return marked(body)
+
+
+def notes(_pipeline: Pipeline, _texts: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield nothing: GitHub runs every workflow in its folder."""
+    return iter(())
 
 
 def _jobs(host: GitHub, pipeline: Pipeline) -> Iterator[_Job]:

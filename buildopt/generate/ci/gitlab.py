@@ -5,12 +5,14 @@ Nothing in it reaches the jobs that stand beside it: no `default`, `workflow`, `
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildopt.errors import Problem, ProfileError
+from buildopt.generate.ci import GITLAB_FILE, GITLAB_ROOT
 from buildopt.generate.ci.checks import check_gitlab
 from buildopt.generate.ci.lanes import Lane, Pipeline
 from buildopt.generate.ci.mark import marked
@@ -22,8 +24,9 @@ from buildopt.profile.model import GitLab
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["jobs_template", "render_gitlab"]
+__all__ = ["compiled", "notes", "render"]
 
+_INCLUDED = re.compile(rf"^[^#\n]*{re.escape(GITLAB_FILE)}", re.MULTILINE)
 _MOST_NEEDS = 50
 _NEXTEST_MINUTES = 10  # to compile it, where the image lacks it and no cache has it
 
@@ -59,12 +62,12 @@ class _Job(NamedTuple):
 
 
 @cache
-def jobs_template() -> jinja2.Template:
+def compiled() -> jinja2.Template:
     """Return the template of the jobs, compiled: that takes longer than filling it in."""
     return engine(scalar, {}).from_string(template("ci/gitlab.yml.j2"))
 
 
-def render_gitlab(host: GitLab, pipeline: Pipeline, pins: Pins) -> str:
+def render(host: GitLab, pipeline: Pipeline, pins: Pins) -> str:
     """Return the file; ProfileError for more than GitLab takes, Bug when it does not hang together."""
     jobs = tuple(_jobs(pipeline))
     timed = [job.name for job in jobs if job.recorded]
@@ -73,7 +76,7 @@ def render_gitlab(host: GitLab, pipeline: Pipeline, pins: Pins) -> str:
         problem = Problem(f"{len(timed)} stages and groups with shards or timeout auto", key="ci.gitlab", hint=hint)
         raise ProfileError("the profile cannot be made into CI", problems=(problem,))
     components = {name for job in jobs for name in job.lane.components}
-    body = jobs_template().render(
+    body = compiled().render(
         jobs=jobs,
         pipeline=pipeline,
         image=host.image,
@@ -85,6 +88,16 @@ def render_gitlab(host: GitLab, pipeline: Pipeline, pins: Pins) -> str:
     )
     check_gitlab(body)
     return marked(body)
+
+
+def notes(pipeline: Pipeline, texts: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield what keeps GitLab from running the jobs, and what they lack there."""
+    root = texts.get(GITLAB_ROOT)
+    if root is None or not _INCLUDED.search(root.decode(errors="replace")):
+        what = "there is no" if root is None else "nothing includes it in"
+        yield f"GitLab runs no job of {GITLAB_FILE}: {what} {GITLAB_ROOT}; write `include: [{{local: {GITLAB_FILE}}}]` there"
+    if pipeline.cache == "sccache" and pipeline.storage == "gha":
+        yield 'cache.storage = "gha" is there on GitHub alone: jobs on GitLab build without a cache'
 
 
 def _jobs(pipeline: Pipeline) -> Iterator[_Job]:
