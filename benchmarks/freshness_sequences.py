@@ -114,7 +114,8 @@ START["embed/src/lib.rs"] = (
     _READ
     + "use proc_macro::{Literal, TokenStream, TokenTree};\n#[proc_macro]\npub fn assets(_: TokenStream) -> TokenStream {\n"
     "    let mut text = String::new();\n"
-    '    all(&Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("assets"), &mut text);\n    TokenTree::from(Literal::string(&text)).into()\n}\n'
+    '    all(&Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("assets"), &mut text);\n'
+    "    TokenTree::from(Literal::string(&text)).into()\n}\n"
 )
 
 

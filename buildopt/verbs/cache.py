@@ -9,9 +9,10 @@ from pathlib import Path
 
 from buildopt.cache import freshness
 from buildopt.cache.freshness import Place, Restored, Saved
+from buildopt.cargo.changes import GIT_ENVIRONMENT
 from buildopt.cargo.config import cargo_home
 from buildopt.cargo.directories import build_directories
-from buildopt.errors import ToolMissing
+from buildopt.errors import BuildoptError, ToolMissing
 from buildopt.host import Command, Host
 from buildopt.verbs.context import Context
 
@@ -66,6 +67,7 @@ def _place(context: Context) -> Place:
             "compiler": rustc.stdout.decode(errors="replace"),
             "cargo": context.toolchain.cargo,
         },
+        commit=_commit(context),
         processor=_processor(context.host),
     )
 
@@ -77,6 +79,15 @@ def _outermost(folders: list[str]) -> Iterator[str]:
         if last is None or not folder.startswith(last + os.sep):
             last = folder
             yield folder
+
+
+def _commit(context: Context) -> str:
+    command = Command(("git", "rev-parse", "--verify", "HEAD"), context.root, GIT_ENVIRONMENT)
+    try:
+        found = context.host.run(command)
+    except BuildoptError:
+        return ""
+    return found.stdout.decode(errors="replace").strip() if found.returncode == 0 else ""
 
 
 def _processor(host: Host) -> str:

@@ -54,7 +54,7 @@ def place(tmp_path: Path, tree: Tree) -> Place:
     (build / LIB / "dep-lib-one").write_bytes(dep_info((0, "src/lib.rs")))
     (build / "debug/deps").mkdir()
     (build / f"debug/deps/libone-{HASH}.rlib").write_text("library")
-    return Place(str(root), (str(root),), build, (str(build),), (), {"one": (str(root),)}, {"compiler": "1"}, "p")
+    return Place(str(root), (str(root),), build, (str(build),), (), {"one": (str(root),)}, {"compiler": "1"}, "c", "p")
 
 
 def stamp_of(place: Place) -> Path:
@@ -122,6 +122,16 @@ def test_code_for_the_processor_at_hand_is_for_no_other(host: Host, place: Place
         (place.build / LIB / "dep-lib-one").write_bytes(dep_info((0, "src/lib.rs")))
         save(host, place)
         assert (restore(host, place._replace(processor=now)).why is None) is usable
+
+
+def test_a_build_script_that_declares_nothing_runs_again_for_another_commit(host: Host, place: Place) -> None:
+    folder, name = f"debug/.fingerprint/one-{HASH.replace('0', '9')}", "run-build-script-build-script-build"
+    for commit, fresh in (("c", True), ("d", False)):
+        fingerprint(place.build, folder, name, [{"Precalculated": "1.5s (src/lib.rs)"}])
+        save(host, place)
+        assert restore(host, place._replace(commit=commit)).why is None
+        assert (place.build / folder / name).exists() is fresh
+        assert stamp_of(place).exists()
 
 
 def test_a_clock_that_is_ahead_is_noticed(host: Host, place: Place) -> None:
@@ -318,6 +328,7 @@ times = st.integers(0, 2**62)
 manifests = st.builds(
     Manifest,
     identity=st.dictionaries(names, names, max_size=2),
+    commit=names,
     inputs=st.dictionaries(names, st.builds(Known, names, names, times, st.booleans()), max_size=3),
     skipped=st.frozensets(names, max_size=2),
     built=st.dictionaries(names, st.builds(Built, times, times, names), max_size=3),

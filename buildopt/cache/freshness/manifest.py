@@ -67,6 +67,7 @@ class Manifest(NamedTuple):
     """Everything that `restore` has to know."""
 
     identity: Mapping[str, str]
+    commit: str
     inputs: Mapping[str, Known]
     """By path, absolute. What is not here was not known for certain."""
     skipped: frozenset[str]
@@ -90,6 +91,7 @@ def read_manifest(host: Host, build: Path) -> Manifest:
     try:
         manifest = Manifest(
             identity={_str(key): _str(value) for key, value in found["identity"].items()},
+            commit=_str(found["commit"]),
             inputs={
                 _str(path): Known(_str(k), _str(d), _time(m), r is True)
                 for path, (k, d, m, r) in found["inputs"].items()

@@ -32,6 +32,8 @@ class Place(NamedTuple):
     """By name of a package on this disk, its directories."""
     identity: Mapping[str, str]
     """What has to be the same where the cache is used, by what people call it."""
+    commit: str
+    """The commit that is checked out; empty without git. Build scripts that declare nothing often ask for it."""
     processor: str
     """What the processor can do: that matters where code was built for the processor at hand. Empty when unknown."""
 

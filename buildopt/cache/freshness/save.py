@@ -60,6 +60,7 @@ def save(host: Host, place: Place) -> Saved:
         place.build,
         Manifest(
             identity={**place.identity, **({PROCESSOR: place.processor} if any(u.native for u in units) else {})},
+            commit=place.commit,
             inputs={
                 path: Known(inventory.inputs[path].kind, inventory.inputs[path].digest or "", since, path in read)
                 for path, since in certain.items()

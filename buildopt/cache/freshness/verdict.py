@@ -10,7 +10,7 @@ from buildopt.cache.freshness.inventory import Inventory
 from buildopt.cache.freshness.manifest import Manifest
 from buildopt.cache.freshness.packages import Owners
 from buildopt.cache.freshness.place import Place
-from buildopt.cache.freshness.units import find_stamps, hashes_in, package_of
+from buildopt.cache.freshness.units import RUN, find_stamps, hashes_in, package_of
 from buildopt.cache.freshness.untold import Read, may_read, reads_of
 from buildopt.host import Host
 from buildopt.host.trees import Status, digests
@@ -111,7 +111,9 @@ def unseen_by_cargo(place: Place, manifest: Manifest, inventory: Inventory, comp
             untold |= {*reads_of(owners, path, kind, came_or_went=path not in compared.changed)}
     if compared.changed or compared.new or compared.removed:  # behind a symlink, a file of a package is anywhere
         altered |= {name for path, each in inventory.inputs.items() if each.kind == "link" for name in owners.of(path)}
+    scripts = {stamp for stamp in manifest.whole if os.path.basename(stamp).startswith(RUN)}
     stale = {stamp for stamp in manifest.whole if package_of(stamp) in altered}
+    stale |= scripts if place.commit != manifest.commit else set()
     if untold:
         stale |= {stamp for stamp in manifest.built if not untold.isdisjoint(may_read(stamp, package_of(stamp)))}
     return stale

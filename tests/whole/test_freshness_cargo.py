@@ -295,7 +295,7 @@ def test_a_restore_that_is_killed_at_any_write_leaves_a_build_that_is_right(ws: 
     whole = Dying(10**9)
     cache.restore(Context(Host(files=whole), ws.root))
     assert whole.writes > 20
-    for last in sorted({*range(0, whole.writes, max(1, whole.writes // 8)), *range(whole.writes - 3, whole.writes)}):
+    for last in sorted({*range(0, whole.writes, max(1, whole.writes // 5)), whole.writes - 2}):
         prepare()
         with pytest.raises(Killed):
             cache.restore(Context(Host(files=Dying(last)), ws.root))
@@ -313,7 +313,7 @@ def test_a_save_that_is_killed_leaves_no_manifest_that_is_wrong(ws: Tree) -> Non
     ws.built()
     whole = Dying(10**9)
     cache.save(Context(Host(files=whole), ws.root))
-    for last in range(whole.writes):
+    for last in (0, *range(whole.writes - 3, whole.writes)):
         ws.bring_back()
         for path in ws.root.rglob("*.rs"):
             os.utime(path)
@@ -344,7 +344,7 @@ def test_a_full_disk_leaves_no_manifest(ws: Tree) -> None:
 
 def test_a_process_that_is_killed_in_fact(ws: Tree) -> None:
     ws.save()
-    for delay in (0.15, 0.25):
+    for delay in (0.2,):
         ws.check_out(leaf__src__part_a_DOT_rs='pub const VALUE: &str = "part 7";\n')
         ws.bring_back()
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -364,7 +364,7 @@ def test_a_process_that_is_killed_in_fact(ws: Tree) -> None:
 def test_random_sequences(tmp_path: Path, need: Callable[[str], Path]) -> None:
     need("cargo")
     site = Site(tmp_path, int(os.environ.get("FRESHNESS_SEED", "5")))
-    for number in range(6):
+    for number in range(5):
         try:
             site.sequence(number)
         except Stale as error:
