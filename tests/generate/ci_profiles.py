@@ -88,7 +88,7 @@ branches = st.sampled_from(("main", "master", "release/1.x", "0", "_", "true", "
     r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,40}", fullmatch=True
 )
 installs = st.none() | st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 @:/._+=<>!~,\[\]#&%-]{0,60}", fullmatch=True)
-runners = st.sampled_from(("ubuntu-24.04", "macos-15", "windows-2025", "self.hosted_1", "24.04", "on"))
+runners = st.sampled_from(("ubuntu-24.04", "macos-15", "macos-15-intel", "self.hosted_1", "24.04", "on"))
 
 
 @st.composite

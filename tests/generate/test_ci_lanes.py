@@ -106,6 +106,11 @@ def test_a_lane_that_runs_a_stage_wants_one() -> None:
     assert [text.partition(":")[0] for text in found] == ["ci.msrv", "ci.minimal-versions", "ci.github.platforms"]
 
 
+def test_an_image_that_buildopt_does_not_run_on_is_refused() -> None:
+    (found,) = problems_of(profile(github=GitHub(platforms=("macos-15", "windows-2025"))))
+    assert found.startswith("ci.github.platforms: buildopt does not run on windows-2025")
+
+
 def test_names_that_github_takes_for_one_are_refused() -> None:
     found = problems_of(profile(stages={"a": QUICK, "A": QUICK}, tests={"x": GROUPS["fast"], "X": GROUPS["fast"]}))
     assert [text.partition(":")[0] for text in found] == ["stages.A", "tests.X"]

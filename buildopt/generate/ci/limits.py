@@ -21,6 +21,11 @@ def ci_problems(profile: Profile, ci: Ci, stages: Mapping[str, Stage], oldest: s
         hint = 'set cache.wrapper = "sccache", for CI at least'
         yield Problem('is "sccache", and no CI job uses it', key="ci.cache", hint=hint)
     yield from _without_stages(ci, stages)
+    if ci.github:
+        for key, runner in (("runner", ci.github.runner), *(("platforms", name) for name in ci.github.platforms)):
+            if runner.lower().startswith("windows"):
+                hint = "name images of Linux and macOS"
+                yield Problem(f"buildopt does not run on {runner}", key=f"ci.github.{key}", hint=hint)
     if ci.msrv and oldest is None:
         hint = "declare it, or leave this key out"
         yield Problem("no package declares its rust-version", key="ci.msrv", hint=hint)
