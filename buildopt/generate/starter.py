@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from buildopt.cargo.model import Package, Toolchain, Workspace
+from buildopt.generate.templates import template
 from buildopt.generate.toml import key_text, value_text
 from buildopt.profile import outline
 
 __all__ = ["starter_noxfile", "starter_profile"]
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 HEAVY: Mapping[str, str] = {
     "arrow": "dataframes", "aws-sdk-s3": "aws", "bevy": "graphics", "bindgen": "bindings", "burn": "ml",
@@ -47,9 +45,7 @@ extends = ["dev-fast"]
 
 def starter_noxfile() -> str:
     """Return the text of a first noxfile.py."""
-    shipped = os.path.join(_PACKAGE, "_data", "templates")
-    folder = shipped if os.path.isdir(shipped) else os.path.join(os.path.dirname(_PACKAGE), "templates")
-    return Path(folder, "init", "noxfile.py").read_text(encoding="utf-8")
+    return template("init/noxfile.py")
 
 
 _IDE = """\
