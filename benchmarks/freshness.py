@@ -2,7 +2,8 @@
 
 Nothing changed, a leaf crate edited, the crate edited that most depend on: units built, wall and CPU seconds of `cargo build
 --workspace` with the time of `cache restore` counted in. Unpacking the archive costs all the same, and is not counted; it
-keeps times as tar does. "Dependencies only" is the same archive without the files of workspace packages, as rust-cache prunes it.
+keeps times as tar does. "In place" is the work tree that was never left: what
+Cargo has to build. "Dependencies only" is the same archive without the files of workspace packages, as rust-cache prunes it.
 Call: python benchmarks/freshness.py FOLDER [--workspace ripgrep gitoxide] [--rounds N] [--flags=--all-targets]
 FOLDER is where the workspaces are put together.
 """
@@ -29,7 +30,7 @@ from buildopt.cargo import load_workspace
 from buildopt.cargo.model import Package, Workspace
 from buildopt.host import Host
 
-_ARMS = ("plain", "dependencies only", "cache restore")
+_ARMS = ("plain", "dependencies only", "cache restore", "in place")
 _BUILDOPT = (sys.executable, "-m", "buildopt", "cache")
 _edits = itertools.count(1)
 
@@ -62,6 +63,7 @@ class Bench:
         saving = measure((*_BUILDOPT, "save"), self.root)
         self.workspace = load_workspace(Host(), self.root, self.root / ".buildopt")
         self._pack("whole")
+        self._pack("sources", "--exclude=./target", "--exclude=./.buildopt", ".")
         self._prune()
         self._pack("dependencies")
         size = (self.work / "whole.tar").stat().st_size
@@ -70,6 +72,8 @@ class Bench:
     def sample(self, arm: str, edited: Package | None) -> Sample:
         """Check out, unpack what `arm` keeps, edit, and build."""
         self._check_out()
+        if arm == "in place":
+            subprocess.run(["tar", "-xf", self.work / "sources.tar"], cwd=self.root, check=True)
         archive = "dependencies" if arm == "dependencies only" else "whole"
         subprocess.run(["tar", "-xf", self.work / f"{archive}.tar"], cwd=self.root, check=True)
         if edited is not None:
@@ -92,8 +96,9 @@ class Bench:
             self.sources, self.root, ignore=shutil.ignore_patterns("target", ".buildopt"), copy_function=shutil.copyfile
         )
 
-    def _pack(self, name: str) -> None:
-        subprocess.run(["tar", "--format=posix", "-cf", self.work / f"{name}.tar", "target"], cwd=self.root, check=True)
+    def _pack(self, name: str, *what: str) -> None:
+        command = ["tar", "--format=posix", "-cf", self.work / f"{name}.tar", *(what or ("target",))]
+        subprocess.run(command, cwd=self.root, check=True)
 
     def _prune(self) -> None:
         assert self.workspace is not None

@@ -317,6 +317,14 @@ def test_who_may_read_without_a_word(place: Place, path: str, kind: str, came: b
     assert found == ([] if by is None else [Read("one", by)])
 
 
+def test_saved_queries_beside_the_packages_are_read_by_all_of_them(place: Place) -> None:
+    owners = Owners(place, [()])
+    assert list(reads_of(owners, f"{place.root}/.sqlx/query-1.json", "file", came_or_went=False)) == [
+        Read("one", "all")
+    ]
+    assert list(reads_of(owners, f"{place.root}/ci/build.sh", "file", came_or_went=False)) == []
+
+
 def test_build_scripts_declare_what_they_read() -> None:
     assert may_read("x/run-build-script-build-script-build", "one") == ()
     assert may_read("x/lib-one", "one") == (Read("one", "all"),)

@@ -103,6 +103,56 @@ def test_only_what_changed_is_built(ws: Tree) -> None:
         assert words in ws.printed(), changes
 
 
+@pytest.mark.parametrize("layout", ["build-dir", "new layout"])
+def test_it_holds_wherever_cargo_builds(ws: Tree, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags: tuple[str, ...] = ()
+    if layout == "build-dir":
+        monkeypatch.setenv("CARGO_BUILD_BUILD_DIR", str(ws.root / "target/inner"))
+    else:
+        monkeypatch.setenv("RUSTC_BOOTSTRAP", "1")
+        flags = ("-Zbuild-dir-new-layout",)
+    shutil.rmtree(ws.root / "target")
+    assert ws.built(*flags) == SOME
+    ws.save()
+    for changes, packages in (
+        ({}, set()),
+        ({"gen__data__deep__b_DOT_txt": None}, {"gen-er", "app"}),
+        ({"leaf__assets__new_DOT_txt": "asset 7"}, {"leaf", "app"}),
+        ({"quiet__notes__a_DOT_txt": "quiet 7"}, {"quiet", "app"}),
+    ):
+        ws.check_out(**changes)
+        ws.bring_back()
+        assert ws.restore().why is None
+        assert ws.built(*flags) == packages
+
+
+def test_a_package_outside_of_the_workspace_is_one_of_its_sources(tmp_path: Path, need: Callable[[str], Path]) -> None:
+    need("cargo")
+    root, other = tmp_path / "ws", tmp_path / "other"
+    for folder, name, rest in (
+        (root, "one", '[dependencies]\nother = { path = "../other" }\n'),
+        (other, "other", "[workspace]\n"),
+    ):
+        (folder / "src").mkdir(parents=True)
+        (folder / "Cargo.toml").write_text(f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n{rest}')
+    (root / "src/main.rs").write_text('fn main() { print!("{}", other::VALUE) }\n')
+    for value in ("old", "new"):
+        (other / "src/lib.rs").write_text(f'pub const VALUE: &str = "{value}";\n')
+        for path in other.rglob("*"):
+            os.utime(path)
+        if value == "new":
+            os.utime(other / "src/lib.rs", OLD)
+        cache.restore(Context(Host(), root))
+        subprocess.run(["cargo", "build", "-q", "--offline"], cwd=root, check=True)
+        assert subprocess.run([root / "target/debug/one"], capture_output=True, text=True, check=True).stdout == value
+        cache.save(Context(Host(), root))
+    for path in [*other.rglob("*"), *(root / "src").rglob("*")]:
+        os.utime(path)
+    cache.restore(Context(Host(), root))
+    done = subprocess.run(["cargo", "build", "--offline"], cwd=root, check=True, capture_output=True, text=True)
+    assert "Compiling" not in done.stderr
+
+
 def test_two_states_in_one_target_directory(ws: Tree) -> None:
     """What was built before an edit is stale, though the manifest knows the source as it is after it."""
     time.sleep(0.02)

@@ -20,6 +20,8 @@ class Owners:
         for name, homes in place.homes.items():
             for home in homes:
                 self._names[home].add(name)
+        self.everyone = tuple(place.homes)
+        """The names of all packages."""
         self._tops = frozenset(place.trees)
         self._found: dict[str, frozenset[tuple[str, str]]] = {}
 

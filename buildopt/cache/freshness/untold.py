@@ -22,6 +22,9 @@ _PROSE = (".md", ".lock", "Cargo.toml")
 _PROSE_STARTS = (".", "LICENSE", "LICENCE", "COPYING", "UNLICENSE", "README", "CHANGELOG", "NOTICE", "AUTHORS")
 _LITTER = (".profraw", ".profdata", ".snap.new", ".pending-snap", ".orig", ".rej", ".log", ".swp", "~")
 
+_SHARED = frozenset({".sqlx", "migrations"})
+"""Directories beside the packages that macros of any of them read; other files that belong to no package are read by none."""
+
 Readers = Literal["all", "tests"]
 
 
@@ -37,7 +40,10 @@ def reads_of(owners: Owners, path: str, kind: str, *, came_or_went: bool) -> Ite
 
     A source file that is only changed is read by those who say so; one that came or went may be one of those that a macro lists.
     """
-    for home, package in owners.homes_of(path if kind == "folder" else os.path.dirname(path)):
+    homes = owners.homes_of(path if kind == "folder" else os.path.dirname(path))
+    if not homes and not _SHARED.isdisjoint(path.split(os.sep)):
+        yield from (Read(package, "all") for package in owners.everyone)
+    for home, package in homes:
         by = _readers(path[len(home) + 1 :], kind, came_or_went)
         if by is not None:
             yield Read(package, by)
