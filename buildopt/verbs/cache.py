@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from buildopt.cache import freshness
@@ -12,8 +13,9 @@ from buildopt.cache.freshness import Place, Restored, Saved
 from buildopt.cargo.changes import GIT_ENVIRONMENT
 from buildopt.cargo.config import cargo_home
 from buildopt.cargo.directories import build_directories
+from buildopt.cargo.toolchain import GET_RUST
 from buildopt.errors import BuildoptError, ToolMissing
-from buildopt.host import Command, Host
+from buildopt.host import Command, Finished, Host
 from buildopt.verbs.context import Context
 
 __all__ = ["restore", "save"]
@@ -36,39 +38,51 @@ def restore(context: Context) -> Restored:
     place = _place(context)
     if not place.build.is_dir():
         return Restored("there is no build in it yet")
+    context.prepare_state()  # what comes into the workspace root later would make that look changed
     with _cargo_waits(context, place.build):
         return freshness.restore(context.host, place)
 
 
 def _place(context: Context) -> Place:
-    with context.cargo_ahead():
-        directories = build_directories(context.host, context.root)
-        rustc = context.host.run(Command((context.host.environ.get("RUSTC") or "rustc", "-vV"), cwd=context.root))
-        if rustc.returncode != 0:
-            raise ToolMissing(f"rustc -vV fails: {rustc.stderr.decode(errors='replace').strip()[:300]}")
-    workspace = context.workspace
-    root = os.fspath(workspace.root)
+    host, root = context.host, context.root
+    rustc = Command((host.environ.get("RUSTC") or "rustc", "-vV"), root)
+    asked: list[Finished] = []
+
+    def ask() -> None:
+        with suppress(BuildoptError):
+            asked.append(host.run(rustc))
+
+    beside = threading.Thread(target=ask)
+    beside.start()
+    try:
+        directories = build_directories(host, root)
+        commit = _commit(context)
+    finally:
+        beside.join()
+    if not asked or asked[0].returncode != 0:
+        said = asked[0].stderr.decode(errors="replace").strip()[:300] if asked else "it cannot be started"
+        raise ToolMissing(f"rustc -vV fails: {said}", hint=GET_RUST)
     homes: dict[str, tuple[str, ...]] = {}
-    for package in workspace.packages:
-        homes[package.name] = (*homes.get(package.name, ()), os.fspath(package.directory))
-    cargo = cargo_home(context.host)
+    for name, folder in directories.packages:
+        homes[name] = (*homes.get(name, ()), folder)
+    top = os.fspath(directories.root)
+    cargo = cargo_home(host)
     fixed = tuple(os.path.realpath(cargo / name) for name in ("registry", "git"))
     return Place(
-        root=root,
-        trees=tuple(_outermost([root, *(home for found in homes.values() for home in found)])),
+        root=top,
+        trees=tuple(_outermost([top, *(folder for _, folder in directories.packages)])),
         build=directories.build,
         never=(os.fspath(directories.target), os.fspath(directories.build), *fixed),
         fixed=fixed,
         homes=homes,
         identity={
-            "workspace root": root,
+            "workspace root": top,
             "target directory": os.fspath(directories.target),
             "build directory": os.fspath(directories.build),
-            "compiler": rustc.stdout.decode(errors="replace"),
-            "cargo": context.toolchain.cargo,
+            "compiler": asked[0].stdout.decode(errors="replace"),
         },
-        commit=_commit(context),
-        processor=_processor(context.host),
+        commit=commit,
+        processor=_processor(host),
     )
 
 

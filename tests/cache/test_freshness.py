@@ -134,6 +134,16 @@ def test_a_build_script_that_declares_nothing_runs_again_for_another_commit(host
         assert stamp_of(place).exists()
 
 
+def test_a_build_script_that_declares_nothing_may_have_read_any_file_of_its_package(host: Host, place: Place) -> None:
+    folder, name = f"debug/.fingerprint/one-{HASH.replace('0', '9')}", "run-build-script-build-script-build"
+    fingerprint(place.build, folder, name, [{"Precalculated": "1.5s (src/lib.rs)"}])
+    save(host, place)
+    (Path(place.root) / "README.md").unlink()
+    assert restore(host, place).removed == 1
+    assert not (place.build / folder / name).exists()
+    assert stamp_of(place).exists()
+
+
 def test_a_clock_that_is_ahead_is_noticed(host: Host, place: Place) -> None:
     future = 2**62
     os.utime(Path(place.root) / "src/lib.rs", ns=(future, future))

@@ -383,9 +383,7 @@ def test_a_full_disk_leaves_no_manifest(ws: Tree) -> None:
             super().write_new(path, content, *words, **options)
 
     ws.save()
-    context = Context(Host(), ws.root)
-    _ = context.workspace
-    context.host = Host(files=Full())
+    context = Context(Host(files=Full()), ws.root)
     with pytest.raises(MachineRefused, match="No space"):
         cache.save(context)
     assert not (ws.root / "target/.buildopt-freshness").exists()
