@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -418,3 +419,35 @@ def test_random_sequences(tmp_path: Path, need: Callable[[str], Path]) -> None:
         except Stale as error:
             pytest.fail("\n".join((*site.story, str(error))))
     assert site.counts["compared"]
+
+
+def test_what_people_and_scripts_see(ws: Tree) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "buildopt", "cache", *words]
+        return subprocess.run(command, cwd=ws.root, env=environment, capture_output=True, text=True, check=True)
+
+    assert re.search(r"^buildopt: cache save: \d+ inputs, 9 units; [\d.]+ s$", call("save").stderr, re.MULTILINE)
+    ws.site._write({**ws.site.tree, "shared/text.txt": "shared 7"})
+    assert re.search(
+        r"cache restore: (\d+) of \d+ inputs unchanged, 1 changed; [\d.]+ s$", call("restore").stderr, re.MULTILINE
+    )
+    document = json.loads(call("restore", "--json").stdout)
+    seconds = document["cache"].pop("seconds")
+    assert 0 < seconds < 60
+    assert document["cache"].pop("changed") > 10
+    assert document == {
+        "version": 1,
+        "cache": {
+            "usable": False,
+            "why": "it has no manifest (buildopt cache save writes one)",
+            "unchanged": 0,
+            "new": 0,
+            "removed": 0,
+            "invalidated_units": 9,
+        },
+    }
+    shutil.rmtree(ws.root / "target")
+    assert "nothing is built yet" in call("save").stderr
+    assert "there is no build in it yet;" in call("restore").stderr
