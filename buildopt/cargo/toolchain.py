@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from buildopt.cargo.kept import read_kept, write_kept
@@ -21,9 +21,10 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _TIMEOUT_SECONDS = 300.0  # rustup may install a toolchain that rust-toolchain.toml names
 
 
-def probe_toolchain(host: Host, root: Path, state: Path) -> Toolchain:
+def probe_toolchain(host: Host, root: Path, state: Path, *, may_keep: Callable[[], bool] = lambda: True) -> Toolchain:
     """Return the toolchain that Cargo uses in `root`; cached in `state` until a binary or a choice of rustup changes.
 
+    `may_keep` is asked before anything is written.
     Raises ToolMissing when Cargo or rustc is not there, or the toolchain that the workspace names is not installed.
     """
     identity = toolchain_identity(host, root)
@@ -31,7 +32,8 @@ def probe_toolchain(host: Host, root: Path, state: Path) -> Toolchain:
     if key == identity and isinstance(kept, dict) and tuple(kept) == Toolchain._fields:
         return Toolchain(**kept)
     toolchain = _probe(host, root)
-    write_kept(host, state, "toolchain", identity, toolchain._asdict())
+    if may_keep():
+        write_kept(host, state, "toolchain", identity, toolchain._asdict())
     return toolchain
 
 

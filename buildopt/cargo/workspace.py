@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,14 @@ _FORMAT = "3"
 _SHAPES = (TypeError, ValueError, KeyError, IndexError, AttributeError)  # of a value that is not what was written
 
 
-def load_workspace(host: Host, root: Path, state: Path, *, fresh: bool = False) -> Workspace:
+def load_workspace(
+    host: Host, root: Path, state: Path, *, fresh: bool = False, may_keep: Callable[[], bool] = lambda: True
+) -> Workspace:
     """Return the workspace in `root`; `fresh` asks Cargo even when nothing has changed.
 
-    The answer is kept in `state`, keyed by the content of all manifests, the lock file, Cargo's configuration, the
-    toolchain, and the files that become targets by being there. Raises ManifestError with Cargo's own words.
+    The answer is kept in `state`, unless `may_keep` says no, keyed by the content of all manifests, the lock file, Cargo's
+    configuration, the toolchain, and the files that become targets by being there. Raises ManifestError with Cargo's own
+    words.
     """
     kept = None if fresh else _load_kept(host, root, state)
     if kept is not None:
@@ -32,7 +35,7 @@ def load_workspace(host: Host, root: Path, state: Path, *, fresh: bool = False) 
     workspace = query_workspace(host, root)
     directories = [str(package.directory) for package in workspace.packages]
     key = _FORMAT + input_digest(host, root, directories)
-    if not _edited_since(host, [*directories, str(root)], asked_at):
+    if not _edited_since(host, [*directories, str(root)], asked_at) and may_keep():
         write_kept(host, state, "workspace", key, _dump(workspace))
     return workspace
 

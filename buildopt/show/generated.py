@@ -16,9 +16,10 @@ def show_generated(host: Host, arguments: argparse.Namespace, via_nox: bool) -> 
     context = open_context(host, arguments)
     asking = nullcontext() if arguments.verb == "rollback" else context.cargo_ahead()
     with asking:
+        wanted = None if arguments.verb == "rollback" else context.ci_profile  # a broken one is refused before the rest
         from buildopt import generate  # noqa: PLC0415 - loaded while Cargo answers
         from buildopt.show.plans import show_plan  # noqa: PLC0415 - as above
 
-        if arguments.verb != "rollback":
-            generate.prepare(context.ci_profile)
+        if wanted is not None:
+            generate.prepare(wanted)
     return show_plan(context, arguments, "nox -s" if via_nox else "buildopt")

@@ -99,14 +99,20 @@ class Context:
     def cargo_ahead(self) -> Iterator[None]:
         """Ask for the workspace and the toolchain beside what the with block does; both are there at its end.
 
-        Asking changes nothing, so it need not wait for the profile. What Cargo refuses is left to whoever asks for it.
+        Asking changes nothing, so it need not wait for the profile; what is answered is kept only when the block ends well.
+        What Cargo refuses is left to whoever asks for it.
         """
         with Cancel() as cancel, self.host.interrupts():
             host = self.host.ending_with(cancel)
+            ended = threading.Event()
 
-            def ask(name: str, load: Callable[[Host, Path, Path], object]) -> None:
+            def may_keep() -> bool:
+                ended.wait()
+                return not cancel.requested
+
+            def ask(name: str, load: Callable[..., object]) -> None:
                 with suppress(Exception):
-                    self.__dict__[name] = load(host, self.root, self.state)
+                    self.__dict__[name] = load(host, self.root, self.state, may_keep=may_keep)
 
             asked = (("workspace", cargo.load_workspace), ("toolchain", cargo.probe_toolchain))
             threads = [threading.Thread(target=ask, args=each) for each in asked]
@@ -114,10 +120,12 @@ class Context:
                 thread.start()
             try:
                 yield
+                ended.set()
                 for thread in threads:
                     thread.join()
             except BaseException:
                 cancel.trigger("the verb has ended")
+                ended.set()
                 for thread in threads:
                     thread.join()
                 raise
