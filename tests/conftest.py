@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, settings
 from buildopt.host import Host
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("default")
+settings.register_profile("few", settings.get_profile("default"), max_examples=10)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # Whatever the surrounding shell says about Cargo must not decide whether a test passes.
 _SCRUBBED = (
