@@ -51,8 +51,8 @@ JOB = """
 import os, select, signal, sys
 from buildopt.host import Host
 from buildopt.host.terminal import keys, size
-def changed():
-    print("CHANGED", *size(), flush=True)
+def changed():  # in a signal's hands: a print could be in the middle of another
+    os.write(1, b"CHANGED %d %d\\n" % size())
 with Host().interrupts(), keys(Host(), changed) as pressed:
     print("READY", flush=True)
     while True:

@@ -254,7 +254,9 @@ def test_before_the_first_sync_the_pins_that_come_with_buildopt_are_shown(ws):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[actions]\nx = 1\n", "\0", '[actions]\n"a/b" = {version="v1", sha="main"}\n', "#" * (2 << 20)]
+    "text",
+    ["", "[actions]\nx = 1\n", "\0", '[actions]\n"a/b" = {version="v1", sha="main"}\n', "#" * (2 << 20)],
+    ids=["empty", "another form", "a zero", "no commit", "too large"],  # an id stands in the environment of the test
 )
 def test_a_lock_file_that_is_none_is_refused_and_stays(ws, text):
     edit(ws, lambda before: CHECKOUT.sub(MOVED, before))
