@@ -12,6 +12,7 @@ from typing import NamedTuple
 from buildopt.cargo.units import UnitRow
 from buildopt.measure import judge, plain_duration
 from buildopt.pipeline.events import StageFinished
+from buildopt.report.closing import cache_text
 from buildopt.report.layout import visible
 from buildopt.units import format_duration
 from buildopt.watch.diagnostics import Diagnostic
@@ -85,7 +86,7 @@ def _stage(stage: StageFinished, total: int | None, why: str) -> Sequence[str]:
         _budget(stage) if ran else "",
         "<br>".join(part for part in (count if ran else "", escaped(reason, _LONGEST_LINE)) if part),
         built,
-        _cache(stage),
+        cache_text(stage),
     )
 
 
@@ -105,14 +106,6 @@ def _budget(stage: StageFinished) -> str:
         if verdict == "over"
         else f"over {budget}, waited for a lock"
     )
-
-
-def _cache(stage: StageFinished) -> str:
-    cache = stage.cache
-    if cache is None or cache.hits + cache.misses + cache.errors == 0:
-        return ""
-    errors = f", {cache.errors} error{'' if cache.errors == 1 else 's'}" if cache.errors else ""
-    return f"{cache.hits} of {cache.hits + cache.misses} hits{errors}"
 
 
 def _problems(facts: RunFacts) -> str:

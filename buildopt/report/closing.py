@@ -10,7 +10,7 @@ from buildopt.pipeline.events import StageFinished
 from buildopt.report.layout import visible
 from buildopt.units import format_duration
 
-__all__ = ["closing_line", "run_line"]
+__all__ = ["cache_text", "closing_line", "run_line"]
 
 
 def closing_line(
@@ -32,7 +32,8 @@ def closing_line(
             start = _because(f"{ended.stage} failed after {_times(ended)}", ended.detail)
             return _join(start, [_coverage(ended, total_packages), _held_up(ended)])
         case "success":
-            what = "; ".join(filter(None, (_coverage(ended, total_packages), _cache(ended), _budget(ended))))
+            cache = f"cache {text}" if (text := cache_text(ended)) else ""
+            what = "; ".join(filter(None, (_coverage(ended, total_packages), cache, _budget(ended))))
             line = f"{ended.stage} passed in {_times(ended)}: {what}"
             return f"{line}. Next: {_command(next_stage, via_nox)}" if next_stage else line
         case _:
@@ -81,12 +82,13 @@ def _coverage(ended: StageFinished, total_packages: int | None) -> str:
     return f"{packages}, {rebuilt}, {ended.fresh} fresh"
 
 
-def _cache(ended: StageFinished) -> str:
+def cache_text(ended: StageFinished) -> str:
+    """Return what the compiler cache did for a stage, as `8 of 12 hits and 1 error`; empty when it did nothing."""
     cache = ended.cache
     if cache is None or cache.hits + cache.misses + cache.errors == 0:
         return ""
     errors = f" and {cache.errors} error{'' if cache.errors == 1 else 's'}" if cache.errors else ""
-    return f"cache {cache.hits} of {cache.hits + cache.misses} hits{errors}"
+    return f"{cache.hits} of {cache.hits + cache.misses} hits{errors}"
 
 
 def _budget(ended: StageFinished) -> str:
