@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from buildopt.errors import Problem
+from buildopt.profile.bench_checks import check_measured
 from buildopt.profile.ci_checks import check_ci, check_docker
 from buildopt.profile.fault import Fault
 from buildopt.profile.model import CargoProfile, Profile, Stage, TestGroup, Watch
@@ -38,7 +39,7 @@ _RESERVED_PROFILES = frozenset({
 # Sessions and verbs that buildopt has already.
 _RESERVED_STAGES = frozenset({
     "bench-build-times", "bench-development-cycle", "bench-incremental", "ci-matrix", "dev-quick", "dev-test", "dev-watch",
-    "doctor", "drift", "report", "rollback", "sync", "tune",
+    "doctor", "drift", "gate", "report", "rollback", "sync", "tune",
 })  # fmt: skip
 
 
@@ -50,6 +51,7 @@ def check_profile(profile: Profile) -> Iterator[Fault]:
     yield from _check_gates(profile.features)
     yield from _check_affected(profile)
     yield from _check_watch(profile.watch, profile.stages)
+    yield from check_measured(profile.bench, profile.tune, profile.budgets)
     if profile.ide:
         yield from _check_features(("ide",), profile.ide.features)
     if profile.cargo and profile.cargo.jobs == 0:

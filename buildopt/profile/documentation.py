@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Mapping
 
-from buildopt.profile import model
+from buildopt.profile import bench_tables, model
 
 __all__ = ["field_texts", "table_text"]
 
@@ -24,8 +24,8 @@ def table_text(table: type) -> str:
 
 @functools.cache
 def _texts() -> Mapping[str, tuple[str, Mapping[str, str]]]:
-    module = ast.parse(inspect.getsource(model))
-    classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
+    bodies = [ast.parse(inspect.getsource(module)).body for module in (model, bench_tables)]
+    classes = [node for body in bodies for node in body if isinstance(node, ast.ClassDef)]
     return {node.name: (_line(ast.get_docstring(node) or ""), _fields(node)) for node in classes}
 
 

@@ -10,18 +10,16 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any, Literal
 
-from buildopt.profile.table import Table, Within, Without, table
+from buildopt.profile.bench_tables import Bench, Tune
+from buildopt.profile.table import Duration, Size, Specifier, Table, Within, Without, table
 
 __all__ = [
-    "Affected", "Budgets", "Cache", "Cargo", "CargoProfile", "Ci", "Condition", "Docker", "Duration", "GitHub", "GitLab", "Ide",
+    "Affected", "Bench", "Budgets", "Cache", "Cargo", "CargoProfile", "Ci", "Condition", "Docker", "Duration", "GitHub", "GitLab", "Ide",
     "Incremental", "Linker", "Override", "Profile", "Record", "Requires", "Size", "Specifier", "Stage", "Step", "TestGroup",
-    "Timeout", "Watch",
+    "Timeout", "Tune", "Watch",
 ]  # fmt: skip
 
 
-Duration = Annotated[float, "duration"]
-Size = Annotated[int, "size"]
-Specifier = Annotated[str, "specifier"]
 Timeout = Duration | Literal["auto"]
 Step = Literal["fmt", "check", "clippy", "build", "test", "doc"]
 PackageSettings = Annotated[
@@ -198,6 +196,17 @@ class Budgets(Table):
     """The CI pipeline from start to end."""
     enforce: bool = False
     """Whether a stage over its budget fails (exit code 1); otherwise it is only said."""
+    scenarios: Mapping[str, Duration] = field(default_factory=dict)
+    """By scenario (as in `bench.scenarios`), what it should cost; `gate` holds it."""
+    target_size: Size | None = None
+    """How large the target directory of a clean build may be; `gate` holds it."""
+    artifacts: Mapping[str, Size] = field(default_factory=dict)
+    """By file, relative to the target directory and with globs (`wasm32-unknown-unknown/release/*.wasm`), how large it may be;
+    `gate` holds it."""
+    crates: Annotated[int, Within(1, 100_000)] | None = None
+    """How many packages a build of the workspace may consist of, its own and those of others; `gate` holds it."""
+    critical: Annotated[int, Within(100, 10_000)] = 125
+    """From how many percent of a budget on `gate` fails; up to there it warns."""
 
 
 @table
@@ -363,6 +372,10 @@ class Profile(Table):
     """What the editor is told."""
     watch: Watch = Watch()
     """What `watch` does after an edit."""
+    bench: Bench = Bench()
+    """What is measured."""
+    tune: Tune = Tune()
+    """What tuning may try."""
     ci: Ci | None = None
     """Lanes of CI."""
     docker: Docker | None = None

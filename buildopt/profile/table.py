@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field
-from typing import Any, NamedTuple, TypeVar, dataclass_transform
+from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform
 
-__all__ = ["Table", "Within", "Without", "table"]
+__all__ = ["Duration", "Size", "Specifier", "Table", "Within", "Without", "table"]
 
 T = TypeVar("T")
+
+Duration = Annotated[float, "duration"]
+Size = Annotated[int, "size"]
+Specifier = Annotated[str, "specifier"]
 
 
 class Within(NamedTuple):
