@@ -95,6 +95,8 @@ def _shower(arguments: argparse.Namespace) -> Callable[[Host, argparse.Namespace
         return show_generated
     if arguments.verb in ("ci", "ci-matrix", "cache"):
         return _ci_shower(arguments)
+    if arguments.verb in ("bench", "tune", "gate"):
+        return _measuring_shower(arguments)
     from buildopt.show.looks import show_look  # noqa: PLC0415 - as above
 
     return show_look
@@ -114,6 +116,20 @@ def _ci_shower(arguments: argparse.Namespace) -> Callable[[Host, argparse.Namesp
     if arguments.verb == "ci-matrix":
         return show_ci_matrix
     return show_pins if arguments.subject == "pins" else show_caches
+
+
+def _measuring_shower(arguments: argparse.Namespace) -> Callable[[Host, argparse.Namespace, bool], int]:
+    if arguments.verb == "bench":
+        from buildopt.show.bench import show_bench  # noqa: PLC0415 - each verb loads what it needs
+
+        return show_bench
+    if arguments.verb == "tune":
+        from buildopt.show.tune import show_tune  # noqa: PLC0415 - as above
+
+        return show_tune
+    from buildopt.show.gate import show_gate  # noqa: PLC0415 - as above
+
+    return show_gate
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -156,6 +172,8 @@ def _parser() -> argparse.ArgumentParser:
     verb("rollback", "undo the last sync, byte for byte")
     report = verb("report", "show the last runs, budgets, slowest crates, and why they were rebuilt")
     report.add_argument("--last", type=int, default=10, metavar="N", help="how many runs to show")
+    report.add_argument("--slow", action="store_true", help="why the last build took as long as it did, and what to do")
+    _add_measuring(verb)
     _add_ci(verb, verbs, common)
     verb("doctor", "show tools and versions, what is missing, and settings that fight each other")
     explain = verb("explain", "show a value of the profile, where it comes from, and why it is there")
@@ -165,6 +183,47 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--schema", action="store_true", help="print the JSON Schema")
     shown.add_argument("--reference", action="store_true", help="print the reference page (Markdown)")
     return parser
+
+
+def _add_measuring(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    bench = verb("bench", "measure scenarios (clean builds, edits, tests), or compare ways to build side by side")
+    bench.add_argument(
+        "--compare", type=_list, default=[], metavar="A,B,…",
+        help="the first against each other: default, current, a preset, a Cargo profile, rev:REVISION, KEY=VALUE",
+    )  # fmt: skip
+    bench.add_argument("--scenario", nargs="+", default=[], metavar="ACTION/TASK", help="instead of bench.scenarios")
+    bench.add_argument("--pairs", type=_count, metavar="N", help="the most pairs of a comparison")
+    bench.add_argument("--time", type=_duration, metavar="DURATION", help="end after this time, as 10m")
+    bench.add_argument("--fresh", action="store_true", help="do not go on with what an earlier call has measured")
+    tune = verb("tune", "find the settings that pay on this workspace and this machine, and write them to the profile")
+    tune.add_argument("--budget", type=_duration, metavar="DURATION", help="how long it may take, as 20m")
+    tune.add_argument("--dry-run", action="store_true", help="show what would be written, and write nothing")
+    tune.add_argument("--fresh", action="store_true", help="do not go on with what an earlier call has measured")
+    gate = verb("gate", "hold budgets and the record's history against regressions; exit 1 when one is confirmed")
+    gate.add_argument("--no-measure", action="store_true", help="judge what is recorded, and run nothing")
+    gate.add_argument("--accept", metavar="REASON", help="take what was measured last as the new baseline")
+    gate.add_argument("--markdown", type=Path, metavar="FILE", help="also write a summary for a pull request")
+
+
+def _list(text: str) -> list[str]:
+    return [part for part in (part.strip() for part in text.split(",")) if part]
+
+
+def _count(text: str) -> int:
+    """Return a number of pairs: fewer than five decide nothing."""
+    if text.isascii() and text.isdecimal() and 5 <= int(text) <= 500:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a number from 5 to 500, found {text!r}")
+
+
+def _duration(text: str) -> float:
+    """Return seconds."""
+    from buildopt.units import parse_duration  # noqa: PLC0415 - only where one is given
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _add_ci(verb: Callable[[str, str], argparse.ArgumentParser], verbs: Any, common: argparse.ArgumentParser) -> None:

@@ -22,10 +22,22 @@ _VERBS = {
     "rollback": "undo the last sync, byte for byte",
     "report": "show the last runs, stages against budgets, the slowest crates, and why they were rebuilt",
     "ci-matrix": "what CI has to run for this change, as JSON, and in GITHUB_OUTPUT",
+    "tune": "find the settings that pay on this workspace and this machine, and write them to buildopt.toml",
+    "gate": "hold budgets and the record's history against regressions",
     "doctor": "show tools and versions, what is missing, and settings that fight each other",
 }
 
-_EXCLUSIVE = frozenset({"sync", "rollback"})  # they write the files that the others read
+_SCENARIOS = {
+    "bench-build-times": ("measure builds from nothing: development and release", ("clean/build", "release/build")),
+    "bench-incremental": (
+        "measure builds after real edits of a leaf, of the crate most depend on, and of the binary",
+        ("leaf/check", "leaf/build", "hub/check", "hub/build", "binary/build"),
+    ),
+    "bench-development-cycle": ("measure from an edit over its diagnostics to its tests", ("leaf/cycle", "hub/cycle")),
+}
+"""The sessions that measure, what they do, and the scenarios of each."""
+
+_EXCLUSIVE = frozenset({"sync", "rollback", "tune"})  # they write the files that the others read
 
 
 def sessions(*, root: str | os.PathLike[str] | None = None, prefix: str = "") -> None:
@@ -88,6 +100,8 @@ def _register_all(folder: Path, known: Outline, names: _Names) -> None:
         )
         requires = tuple(f"{names.prefix}{name}" for name in stage.requires)
         _register(names.claim(stage.name), about, ("run", "--only", stage.name), folder, requires=requires)
+    for name, (about, scenarios) in _SCENARIOS.items():
+        _register(names.claim(name), about, ("bench", "--scenario", *scenarios), folder)
     for verb, about in _VERBS.items():
         _register(names.claim(verb), about, (verb,), folder)
 
