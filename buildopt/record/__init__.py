@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from buildopt.record.book import Record, host_class, new_run_id
-from buildopt.record.rows import CacheRow, CrateCost, CycleRow, Health, RunRow, StageRow, StepRow, TimeRow, UnitRow
+from buildopt.record.rows import (
+    BaselineRow,
+    CacheRow,
+    CrateCost,
+    CycleRow,
+    ExperimentRow,
+    Health,
+    MeasurementRow,
+    RunRow,
+    StageRow,
+    StepRow,
+    TimeRow,
+    UnitRow,
+)
 
 __all__ = [
+    "BaselineRow",
     "CacheRow",
     "CrateCost",
     "CycleRow",
+    "ExperimentRow",
     "Health",
+    "MeasurementRow",
     "Record",
     "RunRow",
     "StageRow",

@@ -9,8 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from buildopt.host import Host
-from buildopt.record import statements, times
-from buildopt.record.rows import CrateCost, CycleRow, Health, RunRow, StageRow, StepRow, TimeRow, UnitRow
+from buildopt.record import experiments, statements, times
+from buildopt.record.rows import (
+    BaselineRow,
+    CrateCost,
+    CycleRow,
+    ExperimentRow,
+    Health,
+    MeasurementRow,
+    RunRow,
+    StageRow,
+    StepRow,
+    TimeRow,
+    UnitRow,
+)
 
 if TYPE_CHECKING:
     from buildopt.record.database import Database
@@ -113,11 +125,28 @@ class Record:
         """Write one cycle of a watch, at once and whole."""
         self._write(lambda connection: statements.insert_cycle(connection, cycle), 0)
 
+    def begin_experiment(self, experiment: ExperimentRow) -> bool:
+        """Write an experiment that begins; return whether it is in the record."""
+        return self._write(lambda connection: experiments.insert(connection, experiment), 0) > 0
+
+    def add_measurement(self, measurement: MeasurementRow) -> bool:
+        """Write one measurement of an experiment, at once; return whether it is in the record."""
+        return self._write(lambda connection: experiments.insert_measurement(connection, measurement), 0) > 0
+
+    def finish_experiment(self, experiment: str, document: str) -> bool:
+        """Write what the experiment with the id `experiment` found, as JSON; return whether it is in the record."""
+        return self._write(lambda connection: experiments.finish(connection, experiment, document), 0) > 0
+
+    def accept_baseline(self, baseline: BaselineRow) -> bool:
+        """Write that all that is known of a subject until now is no longer compared with; return whether it was."""
+        return self._write(lambda connection: experiments.insert_baseline(connection, baseline), 0) > 0
+
     def prune(self, keep: int) -> int:
-        """Keep the last `keep` runs and ten times as many cycles, and return how many runs were removed."""
+        """Keep the last `keep` runs and experiments and ten times as many cycles; return how many runs were removed."""
 
         def write(connection: Any) -> int:
             times.forget(connection)
+            experiments.prune(connection, keep)
             return statements.prune(connection, keep)
 
         return self._write(write, 0)
@@ -157,6 +186,44 @@ class Record:
     def last_cycle(self) -> CycleRow | None:
         """Return the cycle of a watch that began last; None when there is none."""
         return next(iter(self._read(statements.last_cycle)), None)
+
+    def open_experiment(self, kind: str, key: str) -> ExperimentRow | None:
+        """Return the last experiment of this kind and key, unless it is done."""
+        found = self._read(lambda connection: experiments.last(connection, kind, key))
+        return found[0] if found and found[0].state == "open" else None
+
+    def experiments(self, kind: str, limit: int = 10) -> tuple[ExperimentRow, ...]:
+        """Return the last experiments of this kind, newest first."""
+        return self._read(lambda connection: experiments.latest(connection, kind, limit))
+
+    def measurements(self, experiment: str) -> tuple[MeasurementRow, ...]:
+        """Return the measurements of the experiment with the id `experiment`, in order."""
+        return self._read(lambda connection: experiments.measurements(connection, experiment))
+
+    def scenario_history(
+        self, scenario: str, *, host_class: str, rustc: str, arm: str = "current", last: int = 60, after: int = 0
+    ) -> tuple[MeasurementRow, ...]:
+        """Return the `last` successes of a scenario on machines of this class with this compiler, oldest first.
+
+        `after` is the `after_measurement` of a baseline: what is older is left out. The order is that of writing, not
+        that of clocks.
+        """
+        sought = (scenario, arm, host_class, rustc, after)
+        return self._read(lambda connection: experiments.history(connection, sought, last))
+
+    def stage_history(
+        self, stage: str, *, like: RunRow, last: int = 60, after: int = 0
+    ) -> tuple[tuple[RunRow, StageRow], ...]:
+        """Return the `last` successes of a stage in runs comparable to `like`, oldest first.
+
+        Comparable: same profile, Cargo, compiler, class of machine and CI state. `after` is the `after_run` of a
+        baseline. Polluted runs are there too, and say so.
+        """
+        return self._read(lambda connection: experiments.stage_history(connection, stage, like, last, after))
+
+    def baselines(self, host_class: str) -> tuple[BaselineRow, ...]:
+        """Return the last accepted baseline of each subject on machines of this class, by subject."""
+        return self._read(lambda connection: experiments.baselines(connection, host_class))
 
     def slowest(self, limit: int = 10, *, last: int = 20) -> tuple[CrateCost, ...]:
         """Return the packages that cost most when rebuilt, over the `last` runs that rebuilt anything."""

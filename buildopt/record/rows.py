@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 __all__ = [
+    "BaselineRow",
     "CacheRow",
     "CrateCost",
     "CycleRow",
+    "ExperimentRow",
     "Health",
+    "MeasurementRow",
     "RunRow",
     "StageRow",
     "StepRow",
@@ -161,6 +164,73 @@ class TimeRow(NamedTuple):
         except UnicodeEncodeError:
             return False
         return bool(fits) and 0 <= self.at < 2**53 and 0 <= self.seconds <= _LONGEST_SECONDS
+
+
+class ExperimentRow(NamedTuple):
+    """A comparison, a tuning or a gate's measuring: one question, and where its answer stands."""
+
+    id: str
+    """Unique, and sorts by time: `new_run_id` makes one."""
+    kind: str
+    """`bench`, `tune` or `gate`."""
+    key: str
+    """Equal for calls that may go on with each other's measurements."""
+    started_at: float
+    """Seconds since the epoch."""
+    host_class: str
+    cargo: str
+    rustc: str
+    profile_fingerprint: str
+    git_sha: str | None = None
+    dirty: bool | None = None
+    """Whether the work tree had changes."""
+    state: Literal["open", "done"] = "open"
+    document: str | None = None
+    """What was found, as JSON; None while it is open."""
+
+
+class MeasurementRow(NamedTuple):
+    """One timed build (or test run) of an experiment."""
+
+    experiment: str
+    """The id of the experiment."""
+    position: int
+    """Counts the measurements of the experiment, from 0."""
+    scenario: str
+    arm: str
+    part: str
+    """What it was for, in the words of who measured: `pair 3 A`, `screen row 7`."""
+    started_at: float
+    result: str
+    """`success` or `failure`."""
+    wall_seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    external_share: float | None
+    """Share of the processors that others had meanwhile; None where the system does not tell."""
+    polluted: str | None
+    """Why it must not be compared with others (`waited for a lock`); None when it may."""
+    cpu_complete: bool
+    """False where a resident process, as a compiler cache, did work that `cpu_seconds` cannot hold."""
+    target_bytes: int | None = None
+    artifact_bytes: int | None = None
+    test_seconds: float | None = None
+
+
+class BaselineRow(NamedTuple):
+    """A change for the worse that somebody accepted: what is older is no longer compared with."""
+
+    subject: str
+    """A stage, a scenario or a size, in the words of the gate."""
+    host_class: str
+    at: float
+    """Seconds since the epoch."""
+    reason: str
+    git_sha: str | None = None
+    after_run: int = 0
+    """Runs up to this one are older; the record fills it."""
+    after_measurement: int = 0
+    """Measurements up to this one are older; the record fills it."""
 
 
 class CrateCost(NamedTuple):

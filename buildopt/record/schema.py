@@ -161,10 +161,69 @@ _TIMES = (
     """,
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_RUNS_AND_UNITS, _CACHE_NOTES_POLLUTION, _CYCLES, _TIMES)
+# Comparisons and tunings, one row for each build that was measured. What orders them is `number`: clocks are set back.
+_EXPERIMENTS = (
+    """
+    CREATE TABLE experiment (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL,
+        key TEXT NOT NULL,
+        started_at REAL NOT NULL,
+        host_class TEXT NOT NULL,
+        cargo TEXT NOT NULL,
+        rustc TEXT NOT NULL,
+        profile_fingerprint TEXT NOT NULL,
+        git_sha TEXT,
+        dirty INTEGER,
+        state TEXT NOT NULL,
+        document TEXT
+    )
+    """,
+    "CREATE INDEX experiment_by_key ON experiment (kind, key)",
+    """
+    CREATE TABLE measurement (
+        number INTEGER PRIMARY KEY,
+        experiment INTEGER NOT NULL REFERENCES experiment (number) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        scenario TEXT NOT NULL,
+        arm TEXT NOT NULL,
+        part TEXT NOT NULL,
+        started_at REAL NOT NULL,
+        result TEXT NOT NULL,
+        wall_seconds REAL NOT NULL,
+        cpu_seconds REAL NOT NULL,
+        peak_bytes INTEGER NOT NULL,
+        external_share REAL,
+        polluted TEXT,
+        cpu_complete INTEGER NOT NULL,
+        target_bytes INTEGER,
+        artifact_bytes INTEGER,
+        test_seconds REAL,
+        UNIQUE (experiment, position)
+    )
+    """,
+    "CREATE INDEX measurement_by_scenario ON measurement (scenario, arm)",
+    """
+    CREATE TABLE baseline (
+        number INTEGER PRIMARY KEY,
+        subject TEXT NOT NULL,
+        host_class TEXT NOT NULL,
+        at REAL NOT NULL,
+        reason TEXT NOT NULL,
+        git_sha TEXT,
+        after_run INTEGER NOT NULL,
+        after_measurement INTEGER NOT NULL
+    )
+    """,
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_RUNS_AND_UNITS, _CACHE_NOTES_POLLUTION, _CYCLES, _TIMES, _EXPERIMENTS)
 """`STEPS[n]` leads from format n to format n + 1."""
 
 FORMAT = len(STEPS)
 """The format that this buildopt writes, kept in the file as `PRAGMA user_version`."""
 
-TABLES = frozenset({"run", "stage", "step", "unit", "cache", "note", "cycle", "timed", "sample"})
+TABLES = frozenset(
+    "run stage step unit cache note cycle timed sample experiment measurement baseline".split()  # noqa: SIM905 - shorter
+)

@@ -33,6 +33,8 @@ __all__ = [
     "median",
     "notes",
     "prune",
+    "read_run",
+    "read_stage",
     "runs",
     "slowest",
     "stages",
@@ -83,7 +85,7 @@ def insert(connection: Connection, written: Written) -> int:
 def runs(connection: Connection, limit: int) -> tuple[RunRow, ...]:
     """Return the last `limit` runs, newest first."""
     rows = connection.execute(f"SELECT {_RUN} FROM run ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
-    return tuple(_run(row) for row in rows)
+    return tuple(read_run(row) for row in rows)
 
 
 def count(connection: Connection) -> tuple[int]:
@@ -105,7 +107,7 @@ def stages(connection: Connection, run: str) -> tuple[StageRow, ...]:
         f"SELECT {_STAGE} FROM stage WHERE run = (SELECT key FROM run WHERE id = ?) ORDER BY position",  # noqa: S608
         (run,),
     )
-    return tuple(_stage(row, caches) for row in rows)
+    return tuple(read_stage(row, caches) for row in rows)
 
 
 def last_stage(connection: Connection, stage: str) -> tuple[tuple[RunRow, StageRow], ...]:
@@ -118,7 +120,7 @@ def last_stage(connection: Connection, stage: str) -> tuple[tuple[RunRow, StageR
     ).fetchone()
     if row is None:
         return ()
-    run = _run(row)
+    run = read_run(row)
     return tuple((run, found) for found in stages(connection, run.id) if found.name == stage)[-1:]
 
 
@@ -285,12 +287,14 @@ def _plain(value: object) -> object:
     return json.dumps(bounded_list(value)) if isinstance(value, tuple) else value
 
 
-def _run(row: Any) -> RunRow:
+def read_run(row: Any) -> RunRow:
+    """Return the run of a row that has its columns in order."""
     run = RunRow(*row)
     return run._replace(ci=bool(run.ci), dirty=None if run.dirty is None else bool(run.dirty))
 
 
-def _stage(row: Any, caches: dict[str, CacheRow]) -> StageRow:
+def read_stage(row: Any, caches: dict[str, CacheRow]) -> StageRow:
+    """Return the stage of a row that has its columns in order, with what its cache did."""
     stage = StageRow(*row)
     return stage._replace(
         packages=tuple(json.loads(str(stage.packages))),
