@@ -63,7 +63,7 @@ def test_there_is_one_session_for_each_stage_and_verb(ws: Path):
     found = sessions(ws, "-m", "nox")
     assert set(found) == {
         "dev-quick", "dev-test", "dev-watch", "quick-check", "core", "sync", "drift", "rollback", "report", "doctor",
-        "ci-matrix",
+        "ci-matrix", "bench-build-times", "bench-incremental", "bench-development-cycle", "tune", "gate",
     }  # fmt: skip
     assert found["quick-check"] == "check for all packages (budget 1m)"
     assert "lower" in found["dev-test"]
