@@ -6,6 +6,7 @@ BuildoptError                exit  class of situation
 │   ├── Drift                      a generated file is stale
 │   ├── OverBudget                 a budget that is enforced was exceeded
 │   ├── ChangedSince               a file is not what the plan or the record says it was
+│   ├── ArmFailed                  one of the ways to build that are compared does not build, or its tests fail
 │   └── PinsMoved              5   a generated workflow differs in pinned actions only
 ├── BadInput                   2   something that a person wrote cannot be accepted
 │   ├── ArgumentError              command line
@@ -28,6 +29,7 @@ from typing import ClassVar
 __all__ = [
     "AnswerIsNo",
     "ArgumentError",
+    "ArmFailed",
     "BadInput",
     "Bug",
     "BuildoptError",
@@ -134,6 +136,10 @@ class OverBudget(AnswerIsNo):
 
 class ChangedSince(AnswerIsNo):
     """A file is not what the plan or the record says it was; nothing was written."""
+
+
+class ArmFailed(AnswerIsNo):
+    """One of the ways to build that are compared does not build, or its tests fail."""
 
 
 class PinsMoved(AnswerIsNo):

@@ -11,7 +11,7 @@ from buildopt.generate.cfg import matches
 from buildopt.generate.toml import key_text, value_text
 from buildopt.profile.model import Cargo
 
-__all__ = ["HEADER", "HostSettings", "host_settings", "render"]
+__all__ = ["HEADER", "HostSettings", "flags_table", "host_settings", "render"]
 
 HEADER = f"""\
 {MARK} for this machine, from buildopt.toml and what was found here; `buildopt sync` writes it again.
@@ -45,7 +45,7 @@ def host_settings(
     if jobs is not None and mine is not None:
         notes.append(f"{mine.where} sets build.jobs itself, and wins")
     flags = _linker_flags(cargo, linkers, notes)
-    table = _flags_table(config, triple, notes) if flags else None
+    table = flags_table(config, triple, notes) if flags else None
     return HostSettings(jobs, table or (), flags if table else (), tuple(notes))
 
 
@@ -89,7 +89,7 @@ def _linker_flags(cargo: Cargo, linkers: Mapping[str, LinkerProbe], notes: list[
     return ()
 
 
-def _flags_table(config: CargoConfig, triple: str, notes: list[str]) -> tuple[str, ...] | None:
+def flags_table(config: CargoConfig, triple: str, notes: list[str]) -> tuple[str, ...] | None:
     """Return the table that our flags can join without hiding any of the user's; None when there is none.
 
     The `target` tables that match are joined, and hide `build.rustflags` as soon as one of them is not empty (Cargo 1.95).
