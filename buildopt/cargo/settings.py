@@ -35,6 +35,10 @@ class Setting(NamedTuple):
     places: tuple[str, ...] = ()
     unmet: Literal["error", "warning", "silence"] | None = None
     conflicts: tuple[str, ...] = ()
+    tries: Mapping[str, tuple[Any, ...]] = {}
+    in_dev: Any = None
+    apart: tuple[str, ...] = ()
+    same_program: bool = False
 
 
 _UNMET = {
@@ -49,8 +53,11 @@ def settings() -> tuple[Setting, ...]:
     """Return the whole table, in its order."""
     text = Path(__file__).with_name("settings.toml").read_text(encoding="utf-8")
     rows: list[dict[str, Any]] = tomllib.loads(text)["setting"]
-    lists = ("hosts", "values", "places", "conflicts")
-    return tuple(Setting(**{**row, **{name: tuple(row.get(name, ())) for name in lists}}) for row in rows)
+    lists = ("hosts", "values", "places", "conflicts", "apart")
+    for row in rows:
+        row.update({name: tuple(row.get(name, ())) for name in lists})
+        row["tries"] = {place: tuple(values) for place, values in row.get("tries", {}).items()}
+    return tuple(Setting(**row) for row in rows)
 
 
 def find_setting(*key: str) -> Setting | None:

@@ -1,0 +1,178 @@
+"""What was measured of each candidate, and which of them are worth keeping. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from buildopt.measure.screening import Design, effects, placebo_floor
+from buildopt.tune.candidates import Candidate
+from buildopt.tune.levels import Found, found_in
+
+__all__ = ["Judged", "Metric", "Row", "best_of", "judge_row", "judge_rows", "noise_of", "weighted"]
+
+Metric = Literal["cpu", "wall"]
+Outcome = Literal["helps", "doubtful", "nothing", "hurts", "fails"]
+
+_NOTHING = 0.01  # an effect below this is none, however narrow its interval
+_LEAST_NOISE = 0.015  # three equal rows may agree by chance
+_CLEAN_SHARE = 0.75  # of the rows: with fewer clean ones, polluted wall times are used all the same
+
+
+class Row(NamedTuple):
+    """One way to build, measured: seconds by scenario, the least of its samples."""
+
+    cpu: Mapping[str, float]
+    wall: Mapping[str, float]
+    polluted: bool = False
+    """Whether others used the processors: its wall times then say little."""
+    failed: str | None = None
+    """Why it could not be built."""
+    cpu_complete: bool = True
+
+
+class Judged(NamedTuple):
+    """What one candidate does."""
+
+    candidate: Candidate
+    outcome: Outcome
+    found: Found | None
+    """Ratio of the weighted cost, by the metric that decides."""
+    metric: Metric
+    both: Mapping[Metric, Found]
+    """The same by CPU and by wall time."""
+    scenarios: Mapping[str, Found]
+    floor: float
+    """What nothing at all seemed to do (0.02: 2 %)."""
+    builds: int
+    """Rows that say so."""
+    why: str
+
+
+def weighted(seconds: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """Return the weighted geometric mean of the seconds of each scenario."""
+    total = sum(weights.values())
+    return math.exp(sum(weight * math.log(max(seconds[name], 1e-4)) for name, weight in weights.items()) / total)
+
+
+def noise_of(rows: Sequence[Row], weights: Mapping[str, float], metric: Metric = "cpu") -> float:
+    """Return the standard deviation of the logarithm of equal rows, never less than 1.5 %."""
+    logs = [math.log(weighted(getattr(row, metric), weights)) for row in rows if row.failed is None]
+    if len(logs) < 2:
+        return _LEAST_NOISE
+    mean = sum(logs) / len(logs)
+    return max(_LEAST_NOISE, math.sqrt(sum((each - mean) ** 2 for each in logs) / (len(logs) - 1)))
+
+
+def judge_rows(
+    candidates: Sequence[Candidate],
+    design: Design,
+    rows: Sequence[Row | None],
+    weights: Mapping[str, float],
+    smallest_effect: float,
+) -> tuple[Judged, ...]:
+    """Return what a design says of its candidates; `rows` stand in its order, None where one was not built.
+
+    Raises ValueError when too few rows are left to tell the candidates apart.
+    """
+    judged: list[Judged] = []
+    metrics: tuple[Metric, ...] = ("cpu", "wall")
+    fits = {metric: _fits(candidates, design, rows, weights, metric) for metric in metrics}
+    built = sum(row is not None and row.failed is None for row in rows)
+    for position, candidate in enumerate(candidates):
+        metric = _metric(candidate, rows)
+        whole, floor, single = fits[metric]
+        found = whole[position]
+        scenarios = {name: every[position] for name, (every, _) in single.items()}
+        floors = {name: each for name, (_, each) in single.items()}
+        outcome, why = _outcome(found, floor, scenarios, floors, smallest_effect)
+        both: dict[Metric, Found] = {each: fits[each][0][position] for each in fits}
+        judged.append(Judged(candidate, outcome, found, metric, both, scenarios, floor, built, why))
+    return tuple(judged)
+
+
+def judge_row(
+    candidate: Candidate, row: Row, today: Sequence[Row], weights: Mapping[str, float], smallest_effect: float
+) -> Judged:
+    """Return what one row of a candidate says against the rows of today's settings: enough to give up, never to adopt."""
+    metric = _metric(candidate, [row, *today])
+    if row.failed is not None:
+        return Judged(candidate, "fails", None, metric, {}, {}, 0.0, 1, row.failed)
+    noise = noise_of(today, weights, metric)
+
+    def ratio(only: Mapping[str, float], metric: Metric = metric) -> Found:
+        before = sorted(weighted(getattr(each, metric), only) for each in today if each.failed is None)
+        middle = math.log(weighted(getattr(row, metric), only) / before[len(before) // 2])
+        width = 1.96 * noise * math.sqrt(1 + 1 / len(before))
+        return Found(*(math.exp(each) for each in (middle, middle - width, middle + width)))
+
+    found, scenarios = ratio(weights), {name: ratio({name: 1.0}) for name in weights}
+    floor = math.expm1(noise)
+    outcome, why = _outcome(found, floor, scenarios, dict.fromkeys(weights, floor), smallest_effect)
+    if outcome == "helps":
+        outcome, why = "doubtful", "one row is too little to adopt it"
+    both: dict[Metric, Found] = {"cpu": ratio(weights, "cpu"), "wall": ratio(weights, "wall")}
+    return Judged(candidate, outcome, found, metric, both, scenarios, floor, 1, why)
+
+
+def best_of(judged: Sequence[Judged]) -> tuple[tuple[Judged, ...], tuple[Judged, ...]]:
+    """Return what is taken as it is, and what pairs have to settle, the most promising first; of levels, one at most.
+
+    Of two levels of one setting the earlier one is taken unless the later gains a further percent: it changes less.
+    """
+    chosen: dict[str, Judged] = {}
+    for each in judged:
+        if each.outcome not in ("helps", "doubtful") or each.found is None:
+            continue
+        before = chosen.get(each.candidate.key)
+        if before is None or before.found is None or each.found.ratio < before.found.ratio * (1 - _NOTHING):
+            chosen[each.candidate.key] = each
+    taken = [each for each in chosen.values() if each.outcome == "helps"]
+    doubtful = [each for each in chosen.values() if each.outcome == "doubtful"]
+    return tuple(taken), tuple(sorted(doubtful, key=lambda each: each.found.ratio if each.found else 1.0))
+
+
+def _metric(candidate: Candidate, rows: Sequence[Row | None]) -> Metric:
+    complete = all(row is None or row.cpu_complete for row in rows)
+    return "wall" if candidate.parallel or not complete else "cpu"
+
+
+_Fit = tuple[tuple[Found, ...], float]
+
+
+def _fits(
+    candidates: Sequence[Candidate],
+    design: Design,
+    rows: Sequence[Row | None],
+    weights: Mapping[str, float],
+    metric: Metric,
+) -> tuple[tuple[Found, ...], float, Mapping[str, _Fit]]:
+    """Return the effects on the weighted cost with their floor, and those on each scenario with theirs."""
+    usable = [row if row is not None and row.failed is None else None for row in rows]
+    if metric == "wall":
+        clean = [row if row is not None and not row.polluted else None for row in usable]
+        wanted = _CLEAN_SHARE * sum(row is not None for row in usable)
+        usable = clean if sum(row is not None for row in clean) >= wanted else usable
+
+    def fit(only: Mapping[str, float]) -> _Fit:
+        costs = [None if row is None else weighted(getattr(row, metric), only) for row in usable]
+        found = effects(design, costs)
+        columns = [Found(*effect[:3]) for effect in found if not effect.placebo]
+        return found_in(columns, candidates), placebo_floor(found)
+
+    whole, floor = fit(weights)
+    return whole, floor, {name: fit({name: 1.0}) for name in weights}
+
+
+def _outcome(
+    found: Found, floor: float, scenarios: Mapping[str, Found], floors: Mapping[str, float], smallest_effect: float
+) -> tuple[Outcome, str]:
+    for name, each in scenarios.items():
+        if each.low > 1 + smallest_effect and each.ratio > 1 + floors[name]:
+            return "hurts", f"{name} takes {each.ratio:.2f} of the time"
+    if found.ratio > 1 - _NOTHING:
+        return ("hurts", "slower") if found.low > 1 + _NOTHING else ("nothing", "no gain")
+    if found.high < 1 and found.ratio < 1 / (1 + floor):
+        return "helps", "faster"
+    return "doubtful", f"within what nothing at all seems to do ({100 * floor:.0f} %), or its interval holds 1"

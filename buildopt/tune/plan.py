@@ -1,0 +1,157 @@
+"""What a tuning will do within its budget, how long that takes, and what it can tell apart. Pure.
+
+A row is one way to build, measured once: a clean build and a few edits after it. A pair is two ways, side by side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from buildopt.measure.screening import design
+from buildopt.tune.candidates import Candidate
+
+__all__ = ["FIRST_ROWS", "Costs", "Plan", "make_plan", "rows_of_design", "seconds_of"]
+
+FIRST_ROWS = 3
+"""Rows of today's settings before anything else: what a build costs here, and how much equal builds differ."""
+
+_FEWEST_SCREENED = 3  # one or two candidates are settled by pairs with less than a design takes
+_MOST_SCREENED = 18  # the largest design has columns for no more beside its placebos
+_GUARD_BUILDS = 2.0  # the tests of the whole, built and run
+_COARSEST = 0.25  # an effect that is larger needs no tuner
+_EDITS = 3
+_WIDTH = 1.96
+_MEDIAN = 1.25  # how much wider a median spreads than a mean
+
+
+class Costs(NamedTuple):
+    """What was measured before planning; seconds are wall time with all that belongs to them."""
+
+    clean_seconds: float
+    """A build from nothing, which a row and each new arm begins with."""
+    sample_seconds: Mapping[str, float]
+    """By scenario: one more sample."""
+    edits: tuple[str, ...]
+    """The scenarios of them that a row repeats: those that cost little."""
+    noise: float
+    """Standard deviation of the logarithm of equal rows."""
+
+
+class Plan(NamedTuple):
+    """One way to spend the budget."""
+
+    screened: tuple[Candidate, ...]
+    """Tried together, in a design."""
+    apart: tuple[Candidate, ...]
+    """Tried by a row of their own, then by pairs."""
+    dropped: tuple[Candidate, ...]
+    """Not tried: there is no time."""
+    folded: bool
+    edits: int
+    """How often a row repeats each edit; the fastest counts."""
+    doubtful: int
+    """How many candidates are settled by pairs, at most."""
+    doubtful_pairs: int
+    pairs: int
+    """Of the confirmation, in each scenario."""
+    lines: int
+    """How many of the settings that are found are also measured alone, in the confirmation."""
+    seconds: float
+    """All of it from now on."""
+
+    @property
+    def rows(self) -> int:
+        """Return the rows of the design."""
+        return rows_of_design(len(self.screened), folded=self.folded) if self.screened else 0
+
+    def resolves(self, noise: float) -> float:
+        """Return the smallest effect of one setting (0.05: 5 %) that the plan tells from nothing."""
+        design = 2 / math.sqrt(self.rows) if self.rows else math.inf
+        pairs = _MEDIAN * math.sqrt(2 / max(self.doubtful_pairs, 1))
+        return math.expm1(_WIDTH * noise * (design if self.screened else pairs))
+
+
+class _Way(NamedTuple):
+    folded: bool
+    edits: int
+    doubtful: int
+    doubtful_pairs: int
+    pairs: int
+    lines: int
+
+
+# From what is wished to what is still worth doing.
+_WAYS = (
+    _Way(True, _EDITS, 4, 6, 8, 4),
+    _Way(True, _EDITS, 4, 6, 8, 0),
+    _Way(True, _EDITS, 2, 6, 6, 0),
+    _Way(False, _EDITS, 4, 6, 8, 4),
+    _Way(False, _EDITS, 4, 6, 8, 0),
+    _Way(False, _EDITS, 2, 5, 6, 0),
+    _Way(False, _EDITS, 1, 5, 5, 0),
+    _Way(False, 2, 0, 0, 5, 0),
+    _Way(False, 1, 0, 0, 5, 0),
+)
+
+
+def rows_of_design(factors: int, *, folded: bool) -> int:
+    """Return how many rows the design for so many factors takes."""
+    return len(design(factors, folded=folded, seed=0).rows)
+
+
+def make_plan(candidates: Sequence[Candidate], costs: Costs, budget_seconds: float) -> tuple[Plan | None, float]:
+    """Return the best plan that fits into `budget_seconds`, and what the smallest one worth doing would take.
+
+    Where nothing fits, the plan is None. The weakest candidates are dropped last, from the end of the list.
+    """
+    least = math.inf
+    ordered = list(candidates)
+    for kept in range(len(ordered), 0, -1):
+        for way in _WAYS:
+            plan = _plan(ordered[:kept], tuple(ordered[kept:]), way, costs)
+            if plan.resolves(costs.noise) > _COARSEST:
+                continue
+            least = min(least, plan.seconds)
+            if plan.seconds <= budget_seconds:
+                return plan, least
+    return None, least
+
+
+def seconds_of(plan: Plan, costs: Costs, *, rows: int | None = None, doubtful: int | None = None) -> float:
+    """Return what `plan` takes with `rows` rows still to be done, and `doubtful` candidates to be settled by pairs."""
+    row = costs.clean_seconds + plan.edits * sum(costs.sample_seconds[name] for name in costs.edits)
+    rows = plan.rows + len(plan.apart) if rows is None else rows
+    doubtful = plan.doubtful if doubtful is None else doubtful
+    settle = _pairs_seconds(doubtful, plan.doubtful_pairs, costs)
+    return rows * row + settle + _confirm_seconds(plan, costs)
+
+
+def _confirm_seconds(plan: Plan, costs: Costs) -> float:
+    return _pairs_seconds(1 + plan.lines, plan.pairs, costs) + _GUARD_BUILDS * costs.clean_seconds
+
+
+def _pairs_seconds(candidates: int, pairs: int, costs: Costs) -> float:
+    """Return what pairs of some candidates with one baseline take; each of these ways is first built once."""
+    if not candidates or not pairs:
+        return 0.0
+    one = 2 * pairs * sum(costs.sample_seconds.values())
+    return candidates * one + (1 + candidates) * costs.clean_seconds
+
+
+def _plan(candidates: Sequence[Candidate], dropped: tuple[Candidate, ...], way: _Way, costs: Costs) -> Plan:
+    """Return the plan of one way; of the levels of one setting, two are screened and the others tried apart."""
+    levels: dict[str, int] = {}
+    screened: list[Candidate] = []
+    apart: list[Candidate] = []
+    for candidate in candidates:
+        level = levels[candidate.key] = levels.get(candidate.key, 0) + 1
+        together = not candidate.apart and level <= 2 and len(screened) < _MOST_SCREENED
+        (screened if together else apart).append(candidate)
+    if len(screened) < _FEWEST_SCREENED:
+        screened, apart = [], [*screened, *apart]
+    plan = Plan(tuple(screened), tuple(apart), dropped, way.folded, *way[1:], 0.0)
+    if apart and not way.doubtful:
+        plan = plan._replace(doubtful=1, doubtful_pairs=5)
+    return plan._replace(seconds=seconds_of(plan, costs))
