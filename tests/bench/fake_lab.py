@@ -1,0 +1,54 @@
+"""A lab in which builds take what a test says, on a clock that only they move."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from buildopt.bench.arms import Arm
+from buildopt.bench.measured import Measured, Sizes
+from buildopt.bench.scenarios import Scenario
+from buildopt.errors import ArmFailed
+from buildopt.testing import ScriptedHost
+
+Cost = Callable[[Arm, Scenario], float]
+
+
+class FakeLab:
+    def __init__(self, seconds: dict[str, float], *, noise: float = 0.02, seed: int = 1) -> None:
+        self.host = ScriptedHost({})
+        self.seconds = seconds
+        self.noise = noise
+        self.chance = random.Random(seed)
+        self.external = 0.0
+        self.calls: list[tuple[str, str, str]] = []
+        self.broken: set[str] = set()
+        self.script: list[object] = []
+        """What the next samples are instead: an exception, or changes to what they measure."""
+
+    def prepare(self, arm: Arm, scenario: Scenario) -> float:
+        self.calls.append(("prepare", arm.name, scenario.name))
+        if arm.name in self.broken:
+            raise ArmFailed(f"{arm.name} does not build: error[E0432]")
+        self.host.time += 10
+        return 10.0
+
+    def sample(self, arm: Arm, scenario: Scenario) -> Measured:
+        self.calls.append(("sample", arm.name, scenario.name))
+        next_up = self.script.pop(0) if self.script else {}
+        if isinstance(next_up, BaseException):
+            raise next_up
+        cpu = self.seconds[arm.name] * (1 + self.noise * self.chance.uniform(-1, 1))
+        self.host.time += cpu + 1
+        assert isinstance(next_up, dict)
+        return Measured(cpu, cpu, 10**8, self.external, False, True, self.host.time)._replace(**next_up)
+
+    def sizes(self, arm: Arm) -> Sizes:
+        self.calls.append(("sizes", arm.name, ""))
+        return Sizes(1000 * len(arm.name), 100, {})
+
+    def forget(self, arm: Arm) -> None:
+        self.calls.append(("forget", arm.name, ""))
+
+    def samples(self, arm: str | None = None) -> int:
+        return sum(call[0] == "sample" and (arm is None or call[1] == arm) for call in self.calls)
