@@ -23,7 +23,7 @@ from published import PUBLISHED, assemble
 from buildopt.cargo import load_workspace
 from buildopt.cargo.model import Package, Workspace
 from buildopt.host import Host
-from buildopt.measure import compare_pairs
+from buildopt.measure.sequential import decide
 
 PROFILES = Path(__file__).parents[1] / "profiles"
 _SCENARIOS = ["clean", "leaf", "hub"]
@@ -92,10 +92,10 @@ def source_of(package: Package) -> Path:
 
 
 def row(name: str, a: list[Cost], b: list[Cost]) -> None:
-    """Print one comparison: ratios to the default, with their 95 % intervals."""
+    """Print one comparison: ratios to the default, with their 99 % intervals."""
     cells = []
     for pick in (1, 0):
-        found = compare_pairs([(x[pick], y[pick]) for x, y in zip(a, b, strict=True)])
+        found = decide([(x[pick], y[pick]) for x, y in zip(a, b, strict=True)], final=True)
         cells.append(f"{found.ratio:5.2f} [{found.low:.2f}, {found.high:.2f}] {found.verdict:10}")
     print(f"  {name:34} {cells[0]}  {cells[1]}", flush=True)
 
@@ -121,7 +121,7 @@ def compare(root: Path, pairs: int, wanted: list[str], *, lines: bool) -> None:
     for number, way in enumerate(ways):
         build(root, way, target / str(number))
     print(
-        f"{root.name}: {len(workspace.members)} packages; ratio to the default: CPU, then wall, each [95 % interval] verdict"
+        f"{root.name}: {len(workspace.members)} packages; ratio to the default: CPU, then wall, each [99 % interval] verdict"
     )
     for name, package in (scenarios[scenario] for scenario in wanted):
         print(f" {name}, {pairs} pairs")

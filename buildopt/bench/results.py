@@ -10,8 +10,7 @@ from typing import NamedTuple
 from buildopt.bench.arms import Arm
 from buildopt.bench.scenarios import Scenario
 from buildopt.bench.series import Metric, Series, parse_place
-from buildopt.measure.pairs import PairVerdict
-from buildopt.measure.sequential import Decision, decide
+from buildopt.measure.sequential import Decision, PairVerdict, decide
 from buildopt.record import MeasurementRow
 
 __all__ = [
@@ -139,11 +138,10 @@ def comparison_of(
 ) -> Comparison:
     """Return what a series says by one metric."""
     pairs, aa = series.pairs(metric), series.baseline_pairs(metric)
-    seed = int.from_bytes(hashlib.blake2b(tag_of(baseline, candidate).encode(), digest_size=4).digest())
     unknown = Decision("unresolved", 0, math.nan, math.nan, math.nan, 0, "nothing measured")
     final = len(pairs) >= most_pairs
-    found = decide(pairs, aa=aa, smallest_effect=smallest_effect, final=final, seed=seed) if pairs else unknown
-    floor = decide(aa, smallest_effect=smallest_effect, seed=seed) if aa else unknown
+    found = decide(pairs, aa=aa, smallest_effect=smallest_effect, final=final) if pairs else unknown
+    floor = decide(aa, smallest_effect=smallest_effect) if aa else unknown
     seconds = [
         [row.cpu_seconds if metric == "cpu" else row.wall_seconds for row in series.rows(letter)] for letter in "AB"
     ]

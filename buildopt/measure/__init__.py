@@ -3,6 +3,5 @@
 from __future__ import annotations
 
 from buildopt.measure.budgets import BudgetVerdict, judge, plain_duration
-from buildopt.measure.pairs import Pairs, compare_pairs, order_of_arms, pairs_of
 
-__all__ = ["BudgetVerdict", "Pairs", "compare_pairs", "judge", "order_of_arms", "pairs_of", "plain_duration"]
+__all__ = ["BudgetVerdict", "judge", "plain_duration"]
