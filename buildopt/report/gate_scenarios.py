@@ -1,0 +1,122 @@
+"""Measured scenarios and sizes, held against budgets and the history of the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from buildopt.measure.gate import RERUNS, Kind, Reading, hold_budget, hold_history, last_change
+from buildopt.profile.model import Budgets, Profile
+from buildopt.record import ExperimentRow, MeasurementRow
+from buildopt.report.gate_view import Change, GateLine
+
+__all__ = ["ROUNDS", "Point", "budget_of", "points", "scenario_lines", "size_line", "wanted_scenarios"]
+
+ROUNDS = 3
+"""Builds of a scenario that are measured at first; the least of them counts."""
+
+_NAMED = {"clean/build": "clean_build", "leaf/build": "incremental_build", "no-change/test": "test_suite"}
+"""The scenarios that have a budget of their own name."""
+
+
+class Point(NamedTuple):
+    """What one experiment measured of a scenario."""
+
+    experiment: ExperimentRow
+    rows: tuple[MeasurementRow, ...]
+
+    def value(self, kind: Kind) -> float | None:
+        """Return the least of the first three builds; of wall time the clean ones alone; None where there is none."""
+        if kind == "size":
+            return next((float(row.target_bytes) for row in reversed(self.rows) if row.target_bytes), None)
+        rows = [row for row in self.rows if kind == "cpu" or row.polluted is None]
+        return min((seconds(row, kind) for row in rows[:ROUNDS]), default=None)
+
+
+def wanted_scenarios(profile: Profile) -> tuple[str, ...]:
+    """Return the scenarios that a gate measures: those of `[bench]`, and every one that has a budget."""
+    budgets = profile.budgets
+    named = [scenario for scenario, key in _NAMED.items() if getattr(budgets, key) is not None]
+    sized = ["clean/build"] if budgets.target_size is not None else []
+    return tuple(dict.fromkeys((*profile.bench.scenarios, *named, *budgets.scenarios, *sized)))
+
+
+def budget_of(budgets: Budgets, scenario: str) -> float | None:
+    """Return the wall seconds that a scenario may take; None where nothing is said."""
+    named: float | None = getattr(budgets, _NAMED[scenario]) if scenario in _NAMED else None
+    return budgets.scenarios.get(scenario, named)
+
+
+def points(
+    rows: Sequence[MeasurementRow], experiments: Mapping[str, ExperimentRow], like: ExperimentRow
+) -> tuple[Point, ...]:
+    """Return the history of a scenario, oldest first, one point for each experiment comparable to `like`.
+
+    Comparable: same profile and Cargo; class of machine and compiler are the same in `rows` already.
+    """
+    found: dict[str, list[MeasurementRow]] = {}
+    for row in rows:
+        of = experiments.get(row.experiment)
+        if of is not None and (of.profile_fingerprint, of.cargo) == (like.profile_fingerprint, like.cargo):
+            found.setdefault(row.experiment, []).append(row)
+    return tuple(Point(experiments[name], tuple(of)) for name, of in found.items())
+
+
+def scenario_lines(
+    scenario: str, now: Point | None, before: Sequence[Point], budgets: Budgets, *, cores: int
+) -> tuple[GateLine, ...]:
+    """Return how `now` stands against the budget of its scenario, where it has one, and against `before`, oldest first.
+
+    The first three builds are the measurement, what follows is re-runs. CPU seconds decide against the history, wall time
+    where a resident process compiles.
+    """
+    rows = now.rows[: ROUNDS + RERUNS] if now else ()
+    reruns = max(0, len(rows) - ROUNDS)
+    lines = []
+    budget = budget_of(budgets, scenario)
+    if budget is not None:
+        readings = [
+            Reading(seconds(row, "wall"), row.polluted, row.cpu_seconds / cores if row.test_seconds is None else 0.0)
+            for row in rows
+        ]
+        answer = hold_budget(readings, budget, kind="wall", critical_percent=budgets.critical, reruns=reruns)
+        lines.append(GateLine(scenario, "budget", "wall", answer))
+    kind: Kind = "cpu" if all(row.cpu_complete for row in rows) else "wall"
+    readings = [Reading(seconds(row, kind), row.polluted) for row in rows]
+    lines.append(_against_history(scenario, kind, readings, now, before, reruns))
+    return tuple(lines)
+
+
+def size_line(subject: str, now: Point | None, before: Sequence[Point], budget: int | None, critical: int) -> GateLine:
+    """Return how the target directory of the clean build stands: against its budget, or against the history without one."""
+    size = now.value("size") if now else None
+    readings = [] if size is None else [Reading(size)]
+    if budget is not None:
+        return GateLine(
+            subject, "budget", "size", hold_budget(readings, budget, kind="size", critical_percent=critical)
+        )
+    return _against_history(subject, "size", readings, now, before, 0)
+
+
+def seconds(row: MeasurementRow, kind: Kind) -> float:
+    """Return what counts of a measurement: CPU seconds, or wall seconds, those of the tests alone where they are known."""
+    if kind == "cpu":
+        return row.cpu_seconds
+    return row.wall_seconds if row.test_seconds is None else row.test_seconds
+
+
+def _against_history(
+    subject: str, kind: Kind, readings: Sequence[Reading], now: Point | None, before: Sequence[Point], reruns: int
+) -> GateLine:
+    known = [(point, value) for point in before if (value := point.value(kind)) is not None]
+    answer = hold_history(readings, [value for _, value in known], kind=kind, reruns=reruns)
+    line = GateLine(subject, "history", kind, answer)
+    if answer.verdict not in ("regression", "improved") or now is None or answer.value is None:
+        return line
+    found = last_change([*(value for _, value in known), answer.value])
+    if found is None:
+        return line
+    position, old, new = found
+    first = known[position][0] if position < len(known) else now
+    since = len(known) + 1 - position
+    return line._replace(change=Change(old, new, since, first.experiment.started_at, first.experiment.git_sha))
