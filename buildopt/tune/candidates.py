@@ -199,7 +199,8 @@ def _named(texts: Sequence[str]) -> tuple[Candidate, ...]:
         except ValueError as error:
             problems.append(Problem(str(error), key=f"tune.candidates[{position}]"))
             continue
-        found.append(Candidate(pairs, len(pairs) > 1 or _is_apart(pairs[0][0])))
+        candidate = Candidate(pairs, len(pairs) > 1 or _is_apart(pairs[0][0]))
+        found.append(candidate if candidate.held else candidate._replace(apart=True))
     if problems:
         raise ProfileError("tune.candidates cannot be read", problems=tuple(problems))
     return tuple(found)

@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from buildopt.bench.results import Comparison
 from buildopt.measure.screening import Design, effects, placebo_floor
 from buildopt.tune.candidates import Candidate
 from buildopt.tune.levels import Found, found_in
 
-__all__ = ["Judged", "Metric", "Row", "best_of", "judge_row", "judge_rows", "noise_of", "weighted"]
+__all__ = ["Judged", "Metric", "Row", "best_of", "judge_row", "judge_rows", "noise_of", "weigh", "weighted"]
 
 Metric = Literal["cpu", "wall"]
 Outcome = Literal["helps", "doubtful", "nothing", "hurts", "fails"]
@@ -63,6 +64,20 @@ def noise_of(rows: Sequence[Row], weights: Mapping[str, float], metric: Metric =
         return _LEAST_NOISE
     mean = sum(logs) / len(logs)
     return max(_LEAST_NOISE, math.sqrt(sum((each - mean) ** 2 for each in logs) / (len(logs) - 1)))
+
+
+def weigh(comparisons: Sequence[Comparison], weights: Mapping[str, float]) -> Found | None:
+    """Return the weighted ratio of one candidate over its scenarios, by the metric that decides; None where one has no pair."""
+    by_name = {each.scenario: each for each in comparisons if each.decides and each.pairs and each.failure is None}
+    if not weights.keys() <= by_name.keys():
+        return None
+    total = sum(weights.values())
+    middle = square = 0.0
+    for name, weight in weights.items():
+        low, high = by_name[name].interval
+        middle += weight / total * math.log(by_name[name].ratio)
+        square += (weight / total * math.log(high / low) / 2) ** 2
+    return Found(*(math.exp(each) for each in (middle, middle - math.sqrt(square), middle + math.sqrt(square))))
 
 
 def judge_rows(

@@ -22,6 +22,7 @@ _MOST_SCREENED = 18  # the largest design has columns for no more beside its pla
 _GUARD_BUILDS = 2.0  # the tests of the whole, built and run
 _COARSEST = 0.25  # an effect that is larger needs no tuner
 _EDITS = 3
+_APART = 1.7  # what a row apart takes of a usual one: it is there because its effect may be large
 _WIDTH = 1.96
 _MEDIAN = 1.25  # how much wider a median spreads than a mean
 
@@ -122,7 +123,7 @@ def make_plan(candidates: Sequence[Candidate], costs: Costs, budget_seconds: flo
 def seconds_of(plan: Plan, costs: Costs, *, rows: int | None = None, doubtful: int | None = None) -> float:
     """Return what `plan` takes with `rows` rows still to be done, and `doubtful` candidates to be settled by pairs."""
     row = costs.clean_seconds + plan.edits * sum(costs.sample_seconds[name] for name in costs.edits)
-    rows = plan.rows + len(plan.apart) if rows is None else rows
+    rows = plan.rows + math.ceil(_APART * len(plan.apart)) if rows is None else rows
     doubtful = plan.doubtful if doubtful is None else doubtful
     settle = _pairs_seconds(doubtful, plan.doubtful_pairs, costs)
     return rows * row + settle + _confirm_seconds(plan, costs)

@@ -1,0 +1,311 @@
+"""One tuning from its first build to what it recommends: look, plan, screen, settle the doubtful, confirm the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from buildopt.bench.arms import Arm
+from buildopt.bench.comparison import compare
+from buildopt.bench.progress import Progress
+from buildopt.bench.results import Comparison
+from buildopt.bench.sampling import Laboratory, Sampler
+from buildopt.bench.scenarios import Scenario
+from buildopt.errors import AnswerIsNo, ArgumentError
+from buildopt.measure.screening import Design, design
+from buildopt.record import Record
+from buildopt.tune.candidates import Candidate
+from buildopt.tune.judge import Judged, Row, best_of, judge_row, judge_rows, noise_of, weigh
+from buildopt.tune.levels import Found, candidates_of, combined, suspects
+from buildopt.tune.plan import FIRST_ROWS, Costs, Plan, make_plan, seconds_of
+from buildopt.tune.trials import Trials, in_order
+from buildopt.units import format_duration
+
+__all__ = ["Question", "Result", "Study"]
+
+_SLACK = 1.15
+"""The announced time, times this, is where tuning stops: a fifth over it is what is promised at most."""
+
+_ALL = "all: "
+"""What the name of the whole begins with: no pair that helped to choose counts for what is chosen."""
+
+_GAIN = 0.01  # a line that pairs show to gain less is not worth a line
+
+
+class Question(NamedTuple):
+    """What is to be found out."""
+
+    today: Mapping[str, Any]
+    candidates: tuple[Candidate, ...]
+    weights: Mapping[str, float]
+    """By scenario."""
+    scenarios: tuple[Scenario, ...]
+    budget_seconds: float
+    smallest_effect: float
+    seed: int
+    arm_of: Callable[[str, Mapping[str, Any]], Arm]
+
+
+class Result(NamedTuple):
+    """What was found."""
+
+    plan: Plan
+    costs: Costs
+    announced_seconds: float
+    """All of it, from the start."""
+    spent_seconds: float
+    judged: tuple[Judged, ...]
+    settled: Mapping[Candidate, tuple[Comparison, ...]] = {}
+    """Pairs of the doubtful, each over what is taken without doubt."""
+    alone: Mapping[Candidate, tuple[Comparison, ...]] = {}
+    """Pairs of single settings, each over today's."""
+    whole: tuple[Comparison, ...] = ()
+    """Pairs of all that was chosen, against today's."""
+    chosen: tuple[Candidate, ...] = ()
+    weighted: Found | None = None
+    why_not: str | None = None
+    """Why what was chosen is not to be adopted."""
+    changes: tuple[str, ...] = ()
+    """What was done otherwise than planned."""
+
+
+class Study:
+    """One tuning. Each method is one of its parts; `run` does all."""
+
+    def __init__(
+        self, lab: Laboratory, record: Record, experiment: str, question: Question, tell: Callable[[Progress], None]
+    ) -> None:
+        self._lab = lab
+        self._record = record
+        self._experiment = experiment
+        self._ask = question
+        self._tell = tell
+        self._began = lab.host.monotonic()
+        self._announced = 0.0
+        self._changes: list[str] = []
+        self._trials = Trials(Sampler(lab, record, experiment), question.scenarios, question.arm_of, tell)
+        self._today: list[Row] = []
+
+    def run(self, announce: Callable[[Plan, Costs, float], None]) -> Result:
+        """Tune, after `announce` was told the plan, the costs it stands on, and the seconds that all of it takes.
+
+        Raises ArgumentError when the budget resolves nothing, AnswerIsNo when today's settings do not build.
+        """
+        costs = self._look()
+        plan = self._plan(costs)
+        announce(plan, costs, self._announced)
+        judged = [*self._apart(plan, costs), *self._screen(plan, costs)]
+        taken, doubtful = best_of(judged)
+        chosen, settled, judged = self._settle(plan, costs, taken, doubtful, judged)
+        alone: Mapping[Candidate, tuple[Comparison, ...]] = {}
+        if chosen and plan.lines:
+            chosen, alone = self._isolate(plan, costs, chosen)
+        result = Result(
+            plan,
+            costs,
+            self._announced,
+            0.0,
+            tuple(judged),
+            settled,
+            alone,
+            chosen=chosen,
+            changes=tuple(self._changes),
+        )
+        if chosen:
+            result = self._confirm(plan, result)
+        return result._replace(spent_seconds=self.spent, changes=tuple(self._changes))
+
+    @property
+    def spent(self) -> float:
+        """Return the seconds since the study began."""
+        return self._lab.host.monotonic() - self._began
+
+    def both(self, chosen: Sequence[Candidate]) -> tuple[Arm, Arm]:
+        """Return today's way to build, and the one with all that was chosen."""
+        return self._arm(self._ask.today), self._arm(combined(self._ask.today, chosen), _ALL)
+
+    def _look(self) -> Costs:
+        """Measure today's settings a few times: what a build costs here, and how much equal builds differ."""
+        for number in range(1, FIRST_ROWS + 1):
+            row = self._trials.row(f"first row {number} of {FIRST_ROWS}", "today's settings", self._ask.today, edits=3)
+            if row.failed is not None:
+                raise AnswerIsNo(
+                    f"the workspace does not build with today's settings: {row.failed}", hint="mend it, then tune again"
+                )
+            self._today.append(row)
+        return self._trials.costs(noise_of(self._today, self._ask.weights))
+
+    def _plan(self, costs: Costs) -> Plan:
+        spent = self.spent
+        plan, least = make_plan(self._ask.candidates, costs, self._ask.budget_seconds - spent)
+        if plan is None:
+            raise ArgumentError(
+                f"a budget of {format_duration(self._ask.budget_seconds)} cannot tell settings apart here: a clean build"
+                f" takes {format_duration(costs.clean_seconds)}, equal builds differ by {100 * costs.noise:.0f} %",
+                hint=f"--budget {int((least + spent) / 60) + 1}m would do",
+            )
+        self._announced = plan.seconds + spent
+        return plan
+
+    def _apart(self, plan: Plan, costs: Costs) -> list[Judged]:
+        """Measure one row of each candidate that is measured by itself."""
+        judged = []
+        for number, candidate in enumerate(plan.apart, start=1):
+            rows_left = 2 * (len(plan.apart) - number + 1) + plan.rows
+            row = self._trials.row(
+                f"apart {number} of {len(plan.apart)}", candidate.name, combined(self._ask.today, [candidate]),
+                edits=plan.edits, left=seconds_of(plan, costs, rows=rows_left),
+            )  # fmt: skip
+            judged.append(judge_row(candidate, row, self._today, self._ask.weights, self._ask.smallest_effect))
+        return judged
+
+    def _screen(self, plan: Plan, costs: Costs) -> list[Judged]:
+        """Measure the rows of the design, and judge its candidates; leave the mirror images out when time is short."""
+        if not plan.screened:
+            return []
+        layout = design(len(plan.screened), folded=plan.folded, seed=self._ask.seed)
+        rows: list[Row | None] = []
+        broken: tuple[Candidate, ...] = ()
+        tried: list[tuple[tuple[Candidate, ...], bool]] = []
+        for number, signs in enumerate(layout.rows, start=1):
+            left = seconds_of(plan, costs, rows=len(layout.rows) - number + 1)
+            if self._is_late(left) and plan.folded and number > layout.blocks.index(1):
+                self._changes.append(
+                    f"the mirror images were left out after row {number - 1}: builds took longer than planned"
+                )
+                layout = Design(layout.rows[: number - 1], layout.blocks[: number - 1], layout.factors)
+                break
+            chosen = tuple(each for each in candidates_of(signs, plan.screened) if each not in broken)
+            name = "+".join(each.name for each in chosen) or "today's settings"
+            row = self._trials.row(
+                f"row {number} of {len(layout.rows)}",
+                name,
+                combined(self._ask.today, chosen),
+                edits=plan.edits,
+                left=left,
+            )
+            rows.append(row)
+            tried.append((chosen, row.failed is None))
+            suspected = suspects(tried)
+            if len(suspected) == 1 and suspected[0] not in broken:
+                broken = (*broken, *suspected)
+                tried = [each for each in tried if suspected[0] not in each[0]]
+                self._changes.append(f"{suspected[0].name} does not build here: {row.failed or 'no row with it did'}")
+        return self._judge(plan, layout, rows, {*broken, *suspects(tried)})
+
+    def _judge(self, plan: Plan, layout: Design, rows: Sequence[Row | None], broken: set[Candidate]) -> list[Judged]:
+        try:
+            judged = judge_rows(plan.screened, layout, rows, self._ask.weights, self._ask.smallest_effect)
+        except ValueError as error:
+            self._changes.append(f"the screening says nothing: {error}")
+            return []
+        fails: list[Judged] = []
+        for each in judged:
+            fault = each.candidate in broken
+            fails.append(each._replace(outcome="fails", found=None, why="does not build here") if fault else each)
+        return fails
+
+    def _settle(
+        self, plan: Plan, costs: Costs, taken: Sequence[Judged], doubtful: Sequence[Judged], judged: Sequence[Judged]
+    ) -> tuple[tuple[Candidate, ...], Mapping[Candidate, tuple[Comparison, ...]], list[Judged]]:
+        """Measure the most promising doubtful candidates in pairs around what is taken; keep those that gain."""
+        chosen = [each.candidate for each in taken]
+        asked = list(doubtful[: plan.doubtful])
+        while asked and self._is_late(seconds_of(plan, costs, rows=0, doubtful=len(asked))):
+            self._changes.append(f"{asked.pop().candidate.name} was not settled by pairs: there was no time")
+        if not asked:
+            return tuple(chosen), {}, list(judged)
+        base = combined(self._ask.today, chosen)
+        arms = {each.candidate: self._arm(combined(base, [each.candidate])) for each in asked}
+        reserve = seconds_of(plan, costs, rows=0, doubtful=0)
+        found = self._pairs(self._arm(base), arms, plan.doubtful_pairs, reserve)
+        results = {}
+        for each in asked:
+            results[each.candidate] = self._after_pairs(each, found[each.candidate])
+            if results[each.candidate].outcome == "helps" and each.candidate.held:
+                chosen.append(each.candidate)
+        self._lab.forget(self._arm(base))
+        return tuple(chosen), found, [results.get(each.candidate, each) for each in judged]
+
+    def _after_pairs(self, judged: Judged, own: Sequence[Comparison]) -> Judged:
+        found = weigh(own, self._ask.weights)
+        slower = [each.scenario for each in own if each.decides and each.verdict == "slower"]
+        failure = next((each.failure for each in own if each.failure), None)
+        if failure is not None:
+            return judged._replace(outcome="fails", why=failure)
+        if found is None:
+            return judged._replace(why="pairs were not finished in time")
+        judged = judged._replace(found=found)
+        if slower:
+            return judged._replace(outcome="hurts", why=f"pairs: slower in {', '.join(slower)}")
+        if found.high < 1 and found.ratio < 1 - _GAIN:
+            return judged._replace(outcome="helps", why="pairs: faster")
+        return judged._replace(outcome="nothing", why="pairs: no gain that could be told from noise")
+
+    def _isolate(
+        self, plan: Plan, costs: Costs, chosen: tuple[Candidate, ...]
+    ) -> tuple[tuple[Candidate, ...], Mapping[Candidate, tuple[Comparison, ...]]]:
+        """Measure the chosen settings one by one against today's; those that turn out slower are not kept."""
+        if len(chosen) < 2:
+            return chosen, {}
+        asked = chosen[: plan.lines]
+        whole_alone = seconds_of(plan._replace(lines=0), costs, rows=0, doubtful=0)
+        if self._is_late(seconds_of(plan._replace(lines=len(asked)), costs, rows=0, doubtful=0)):
+            self._changes.append("the settings were not measured one by one: there was no time")
+            return chosen, {}
+        arms = {each: self._arm(combined(self._ask.today, [each])) for each in asked}
+        found = self._pairs(self._arm(self._ask.today), arms, plan.pairs, whole_alone)
+        kept = []
+        for each in chosen:
+            slower = [one.scenario for one in found.get(each, ()) if one.decides and one.verdict == "slower"]
+            if slower:
+                self._changes.append(f"{each.name} is slower by itself in {', '.join(slower)}, and is not kept")
+            else:
+                kept.append(each)
+        return tuple(kept), found
+
+    def _confirm(self, plan: Plan, result: Result) -> Result:
+        """Measure all that was chosen against today's settings, in pairs that none of the choosing has seen."""
+        arm = self._arm(combined(self._ask.today, result.chosen), _ALL)
+        everything = Candidate(tuple(pair for each in result.chosen for pair in each.settings))
+        reserve = self._guards_seconds(result.costs)
+        found = self._pairs(self._arm(self._ask.today), {everything: arm}, plan.pairs, reserve)[everything]
+        overall = weigh(found, self._ask.weights)
+        slower = [each.scenario for each in found if each.decides and each.verdict == "slower"]
+        failure = next((each.failure for each in found if each.failure), None)
+        why = None
+        if failure is not None:
+            why = f"together they do not build: {failure}"
+        elif overall is None:
+            why = "the confirmation was not finished in time"
+        elif slower:
+            why = f"together they are slower in {', '.join(slower)}"
+        elif overall.high >= 1 or overall.ratio > 1 - self._ask.smallest_effect:
+            words = f"{overall.ratio:.2f} [{overall.low:.2f}, {overall.high:.2f}]"
+            why = f"the confirmation shows no gain beyond {100 * self._ask.smallest_effect:.0f} %: {words}"
+        return result._replace(whole=found, weighted=overall, why_not=why)
+
+    def _pairs(
+        self, baseline: Arm, arms: Mapping[Candidate, Arm], pairs: int, reserve: float
+    ) -> dict[Candidate, tuple[Comparison, ...]]:
+        """Compare in pairs until the announced time, less what has to be kept in reserve, is over."""
+        deadline = self._began + _SLACK * self._announced - reserve
+        found = compare(
+            self._lab, self._record, self._experiment, baseline, list(arms.values()), in_order(self._ask.scenarios)[::-1],
+            most_pairs=pairs, deadline=deadline, tell=self._tell, smallest_effect=self._ask.smallest_effect,
+        )  # fmt: skip
+        for arm in arms.values():
+            self._lab.forget(arm)
+        return {each: tuple(one for one in found if one.candidate == arm.name) for each, arm in arms.items()}
+
+    def _arm(self, settings: Mapping[str, Any], mark: str = "") -> Arm:
+        today = self._ask.today
+        changed = {key: value for key, value in settings.items() if key not in today or today[key] != value}
+        name = Candidate(tuple(changed.items())).name if changed else "today's settings"
+        return self._ask.arm_of(mark + name, settings)
+
+    def _guards_seconds(self, costs: Costs) -> float:
+        return 2 * costs.clean_seconds
+
+    def _is_late(self, left: float) -> bool:
+        return self.spent + left > _SLACK * self._announced
