@@ -51,6 +51,8 @@ def _report(context: Context, arguments: argparse.Namespace, _via_nox: bool) -> 
     if arguments.last < 1:
         raise ArgumentError(f"--last: expected a number above zero, found {arguments.last}")
     profile, trouble = _profile_if_any(context)
+    if arguments.slow:
+        return _slow(context, profile, json=arguments.json)
     with Record.open(context.host, context.state) as record:
         view = runs.view_runs(record, profile, now=context.host.now(), limit=arguments.last)
     if arguments.json:
@@ -59,6 +61,18 @@ def _report(context: Context, arguments: argparse.Namespace, _via_nox: bool) -> 
     if trouble is not None:
         say(f"budgets are left out: {trouble.message}")
     _write(runs.as_text, view, context)
+    return 0
+
+
+def _slow(context: Context, profile: Profile | None, *, json: bool) -> int:
+    from buildopt.report import slow_text  # noqa: PLC0415 - each verb loads what it needs
+    from buildopt.verbs.slow import look_slow  # noqa: PLC0415 - as above
+
+    view = look_slow(context, profile)
+    if json:
+        print_json(slow_text.as_json(view))
+    else:
+        _write(slow_text.as_text, view, context)
     return 0
 
 

@@ -1,0 +1,178 @@
+"""Why a build is slow: what the record, the graph of packages and a model of the machine tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from buildopt.cargo.crate_graph import CrateGraph
+from buildopt.cargo.model import Package
+from buildopt.measure.critical_path import Job, Link, critical_path, schedule, serial_stretches
+from buildopt.record import Record, UnitRow
+from buildopt.report.slow_bounds import Where, bounds, fastest_rebuilds, todo_for
+from buildopt.report.slow_dependencies import dependencies, duplicates, read_built
+from buildopt.report.slow_scripts import reruns
+from buildopt.report.slow_units import Build, jobs_of, label, packages_by_unit
+from buildopt.report.slow_view import MoreCores, PathLink, Serial, SlowView
+from buildopt.units import format_duration
+
+__all__ = ["Surroundings", "view_slow"]
+
+_RECENT_RUNS = 20
+_SHOWN_SERIAL = 5
+_LEAST_SHARE = 0.02
+_CORES = (2, 4)
+_WELL_MODELLED = 1.15
+_WORTH_PROCESSORS = 0.1
+
+
+class Surroundings(NamedTuple):
+    """What is known beside the record."""
+
+    graph: CrateGraph
+    """Empty when Cargo could not be asked."""
+    members: tuple[Package, ...]
+    gated: Mapping[str, Collection[str]]
+    """By member, the dependencies that the profile gates already."""
+    modified: Callable[[str], float | None]
+    """When a file was last written, in seconds since the epoch."""
+    again: str
+    """The command that makes a build in which everything is rebuilt."""
+
+
+def view_slow(record: Record, build: Build | None, around: Surroundings, notes: Sequence[str] = ()) -> SlowView:
+    """Return why `build` took as long as it did; `notes` are put before those that follow from the build."""
+    recent = [(run, record.units(run.id)) for run in record.runs(_RECENT_RUNS)]
+    scripts = reruns(recent, around.modified)
+    if build is None:
+        said = (*notes, f"the record holds no build that rebuilt anything → {around.again}")
+        return SlowView(None, said, 1, 0.0, ("", ""), (), (), (), (), (), (), scripts, ())
+    jobs = jobs_of(build.units, around.graph)
+    cores = build.cores(jobs)
+    places = _places(build, jobs, around.graph, [units for _, units in recent])
+    model = schedule(jobs, cores).seconds
+
+    def saved(without: Collection[int]) -> float:
+        return max(0.0, model - schedule(jobs, cores, without=without).seconds)
+
+    everything = next((units for run, units in recent if run.id == build.run.id), build.units)
+    built = read_built(build.units, everything, around.graph)
+    unlimited = schedule(jobs, None)
+    return SlowView(
+        build,
+        (*notes, *_notes(build, around.again, model)),
+        cores,
+        model,
+        _verdict(build, cores, unlimited.seconds),
+        tuple(_link(link, build.units, places) for link in critical_path(jobs)),
+        tuple(_link(link, build.units, places) for link in critical_path(unlimited.moved(jobs))),
+        _serial(build, jobs, places) if cores > 1 else (),
+        bounds(build.units, places),
+        dependencies(built, around.members, around.gated, saved),
+        duplicates(built, build.units),
+        scripts,
+        _more_cores(jobs, cores, model),
+    )
+
+
+def _places(build: Build, jobs: Sequence[Job], graph: CrateGraph, runs: Sequence[Sequence[UnitRow]]) -> list[Where]:
+    fastest, checks = fastest_rebuilds(runs)
+    waiting = _waiting(jobs)
+    places = []
+    for at, package in enumerate(packages_by_unit(build.units, graph)):
+        unit = build.units[at]
+        key = (unit.package, unit.target, unit.mode)
+        crate = None if package is None else graph[package]
+        places.append(Where(crate, waiting[at], fastest.get(key), checks.get(key)))
+    return places
+
+
+def _waiting(jobs: Sequence[Job]) -> list[int]:
+    dependents: list[list[int]] = [[] for _ in jobs]
+    for at, job in enumerate(jobs):
+        for need in job.needs:
+            dependents[need.job].append(at)
+    counts = []
+    for at in range(len(jobs)):
+        seen: set[int] = set()
+        todo = list(dependents[at])
+        while todo:
+            other = todo.pop()
+            if other not in seen:
+                seen.add(other)
+                todo += dependents[other]
+        counts.append(len(seen))
+    return counts
+
+
+def _notes(build: Build, again: str, model: float) -> list[str]:
+    notes = []
+    total = build.rebuilt + build.fresh
+    if not build.mostly_rebuilt:
+        notes.append(
+            f"no recorded build rebuilt most of the workspace; of those there are, this one rebuilt most:"
+            f" {build.rebuilt} of {total} units → for the whole picture: {again}"
+        )
+    elif not build.newest:
+        notes.append(
+            f"the last build was mostly fresh; this is the last one that rebuilt much → the last one again: {again}"
+        )
+    if build.run.polluted:
+        notes.append(f"its times are not clean ({build.run.polluted}) → {again}")
+    if not 1 / _WELL_MODELLED <= model / build.seconds <= _WELL_MODELLED:
+        notes.append(
+            f"the model of this machine gives {format_duration(model)} for it, so what a change would save is rough"
+            " → trust the seconds of units, and measure what you change with buildopt bench"
+        )
+    return notes
+
+
+def _verdict(build: Build, cores: int, unlimited: float) -> tuple[str, str]:
+    """Return what bounds the build: the amount of work, or the order that it must be done in."""
+    busy = min(1.0, build.work_seconds / (cores * build.seconds)) if build.seconds else 0.0
+    said = f"the processors had {round(100 * busy)} % of the time a unit to run"
+    if unlimited >= 0.8 * build.seconds:
+        return (
+            f"{said}: the order bounds this build, not the amount of work",
+            "shorten the critical path and the serial parts",
+        )
+    if busy >= 0.8:
+        return (
+            f"{said}: the amount of work bounds this build, not its order",
+            "build less (dependencies), or use more processors",
+        )
+    return f"{said}: both the order and the amount of work bound this build", "begin with the serial parts"
+
+
+def _link(link: Link, units: Sequence[UnitRow], places: Sequence[Where]) -> PathLink:
+    unit, place = units[link.job], places[link.job]
+    waited = link.waited_seconds > link.seconds
+    todo = "less work, or more processors: it waited longer than it ran" if waited else todo_for(unit, place)
+    return PathLink(label(unit), link.seconds, link.waited_seconds, todo)
+
+
+def _serial(build: Build, jobs: Sequence[Job], places: Sequence[Where]) -> tuple[Serial, ...]:
+    least = _LEAST_SHARE * build.seconds
+    found = [stretch for stretch in serial_stretches(jobs) if stretch.seconds >= least]
+    found.sort(key=lambda stretch: -stretch.seconds)
+    return tuple(
+        Serial(label(build.units[s.job]), s.start, s.seconds, todo_for(build.units[s.job], places[s.job]))
+        for s in found[:_SHOWN_SERIAL]
+    )
+
+
+def _more_cores(jobs: Sequence[Job], cores: int, model: float) -> tuple[MoreCores, ...]:
+    rows = []
+    before = model
+    for count in (*(cores * times for times in _CORES), None):
+        takes = schedule(jobs, count).seconds
+        gain = 1 - takes / before if before else 0.0
+        if count is None:
+            todo = "below that no processor helps: shorten the chain"
+        elif gain >= _WORTH_PROCESSORS:
+            todo = f"worth it where it builds clean often: a machine or CI runner with {count}"
+        else:
+            todo = "not worth more processors: shorten the chain"
+        rows.append(MoreCores(count, takes, 1 - takes / model if model else 0.0, todo))
+        before = takes
+    return tuple(rows)
