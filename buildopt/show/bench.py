@@ -1,0 +1,66 @@
+"""`bench`: progress while it measures, tables when it has."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+
+from buildopt.colour import colour_wanted
+from buildopt.host import Host
+from buildopt.report.comparisons import BenchView, as_json, as_lines, summary
+from buildopt.show.common import open_context, print_json, say
+from buildopt.show.measuring import ProgressLine
+from buildopt.verbs.bench import Asked, bench
+
+__all__ = ["show_bench"]
+
+
+def show_bench(host: Host, arguments: argparse.Namespace, via_nox: bool) -> int:
+    """Measure what `arguments` ask for, show it, and return the exit code.
+
+    That is 130 after Ctrl-C, 1 when nothing that was asked for could be measured, else 0.
+    """
+    context = open_context(host, arguments, strict=False)
+    asked = Asked(arguments.compare, arguments.scenario, arguments.pairs, arguments.time, arguments.fresh)
+    with ProgressLine(host, json=arguments.json) as line:
+        view = bench(context, asked, line.consume)
+    if arguments.json:
+        print_json(as_json(view))
+    else:
+        _show(view, host, via_nox)
+    if view.interrupted:
+        return 130
+    return (
+        1
+        if view.failures and not any(c.pairs for c in view.comparisons) and not any(f.samples for f in view.figures)
+        else 0
+    )
+
+
+def _show(view: BenchView, host: Host, via_nox: bool) -> None:
+    width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 140))
+    lines = as_lines(view, width, color=colour_wanted(sys.stdout, host.environ))
+    sys.stdout.write("".join(f"{line}\n" for line in ["", *lines]))
+    sys.stdout.flush()
+    for note in view.notes:
+        say(note)
+    say(summary(view))
+    say(_next(view, via_nox))
+
+
+def _next(view: BenchView, via_nox: bool) -> str:
+    """Return what to do now."""
+    total = view.known + view.measured
+    if view.interrupted:
+        return f"interrupted: the same call goes on with the {total} builds timed so far; --fresh begins anew"
+    if view.experiment.state == "open":
+        return "next: the same call goes on with what is not measured yet"
+    if view.open:
+        most = max(c.pairs + c.more_pairs for c in view.open)
+        return f"next: --pairs {most} may decide the rest; a quiet machine helps as much"
+    if view.comparisons:
+        return (
+            f"next: {'nox -s tune' if via_nox else 'buildopt tune'} finds what pays here, and writes it to the profile"
+        )
+    return "next: buildopt bench --compare default,current says what the profile saves here"
