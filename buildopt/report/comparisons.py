@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from buildopt.bench.alone import Figures
-from buildopt.bench.results import Comparison, Guards
+from buildopt.bench.results import Comparison, Guards, is_settled
 from buildopt.record import ExperimentRow
 from buildopt.report.layout import advice, columns, heading, visible, wrapped
 from buildopt.units import format_duration, format_size
@@ -35,6 +35,8 @@ class BenchView(NamedTuple):
     wall_seconds: float
     """What this call took."""
     smallest_effect: float
+    most: int
+    """The most pairs of a comparison, or the samples of one arm alone."""
     interrupted: bool = False
     notes: tuple[str, ...] = ()
 
@@ -42,6 +44,12 @@ class BenchView(NamedTuple):
     def open(self) -> tuple[Comparison, ...]:
         """Return what is not decided yet."""
         return tuple(c for c in self.comparisons if c.decides and c.failure is None and c.verdict == "unresolved")
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether a further call with the same words would have nothing left to measure."""
+        alone = all(each.failure or each.samples >= self.most for each in self.figures)
+        return alone and all(is_settled(each, self.most) for each in self.comparisons if each.decides)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -63,6 +71,7 @@ def as_json(view: BenchView) -> dict[str, Any]:
         "measured": view.measured,
         "known": view.known,
         "wall_seconds": view.wall_seconds,
+        "most": view.most,
         "smallest_effect": view.smallest_effect,
         "interrupted": view.interrupted,
         "notes": list(view.notes),

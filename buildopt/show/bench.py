@@ -54,7 +54,7 @@ def _next(view: BenchView, via_nox: bool) -> str:
     total = view.known + view.measured
     if view.interrupted:
         return f"interrupted: the same call goes on with the {total} builds timed so far; --fresh begins anew"
-    if view.experiment.state == "open":
+    if not view.is_complete:
         return "next: the same call goes on with what is not measured yet"
     if view.open:
         most = max(c.pairs + c.more_pairs for c in view.open)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from buildopt.bench.progress import Progress
+from buildopt.bench.progress import Progress, about
 from buildopt.host import Host
 from buildopt.host.terminal import size
-from buildopt.measure import plain_duration
 from buildopt.report.layout import visible
 
 __all__ = ["ProgressLine", "about"]
@@ -61,11 +60,3 @@ class ProgressLine:
         sys.stderr.write(f"{_CLEAR_LINE if self._drawn else ''}{text}")
         sys.stderr.flush()
         self._drawn = drawn
-
-
-def about(seconds: float) -> str:
-    """Return a duration as roughly as it is known: `about 40s`, `about 12m`, `about 1h20m`."""
-    if seconds < 55:
-        return f"about {max(5, 5 * round(seconds / 5))}s"
-    minutes = round(seconds / 60)
-    return f"about {plain_duration(60.0 * (minutes if minutes < 60 else 5 * round(minutes / 5)))}"

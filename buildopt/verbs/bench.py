@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from buildopt.bench.alone import Figures, figures, measure_alone
 from buildopt.bench.arms import Arm, parse_arm
-from buildopt.bench.comparison import Comparison, compare, conclude, guards, is_settled
-from buildopt.bench.progress import Progress
+from buildopt.bench.comparison import Comparison, compare, conclude, guards
+from buildopt.bench.progress import Progress, about
 from buildopt.bench.sampling import Laboratory
 from buildopt.bench.scenarios import Scenario, parse_scenario
 from buildopt.errors import ArgumentError, MachineRefused
@@ -83,7 +83,7 @@ def bench(context: Context, asked: Asked, tell: Callable[[Progress], None], *, l
             interrupted=interrupted,
             notes=(record.note,) if record.note else (),
         )
-        if not interrupted and _is_done(view, task):
+        if not interrupted and view.is_complete and not view.open:  # with more pairs, what is open could be decided
             view = view._replace(experiment=experiment._replace(state="done"))
             record.finish_experiment(experiment.id, json.dumps(as_json(view)))
         record.prune(context.loaded.profile.record.keep_runs)
@@ -120,7 +120,7 @@ def _experiment(
     found = None if asked.fresh else record.open_experiment(_KIND, fresh.key)
     if found is not None:
         rows = record.measurements(found.id)
-        if rows and not _is_done(_view(found, task, rows), task):
+        if rows and not _view(found, task, rows).is_complete:
             tell(
                 Progress(
                     f"going on with {len(rows)} builds that {found.id} has timed (--fresh begins anew)", stays=True
@@ -169,13 +169,8 @@ def _view(experiment: ExperimentRow, task: _Task, rows: Sequence[MeasurementRow]
         known=0,
         wall_seconds=0.0,
         smallest_effect=effect,
+        most=most,
     )
-
-
-def _is_done(view: BenchView, task: _Task) -> bool:
-    """Return whether a further call with the same words would have nothing left to measure."""
-    alone = all(each.failure or each.samples >= task.most for each in view.figures)
-    return alone and all(is_settled(each, task.most) for each in view.comparisons if each.decides)
 
 
 def _key(context: Context, task: _Task) -> str:
@@ -206,4 +201,4 @@ def _announcement(record: Record, experiment: ExperimentRow, task: _Task, asked:
         if not known:
             return f"{what}; how long that takes is known after the first builds"
         seconds += builds * sorted(row.wall_seconds for row in known)[len(known) // 2]
-    return f"{what}; about {plain_duration(max(5.0, round(seconds)))}, by earlier builds"
+    return f"{what}; {about(seconds)}, by earlier builds"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from buildopt.bench.progress import Progress
-from buildopt.show.measuring import ProgressLine, about
+from buildopt.bench.progress import Progress, about
+from buildopt.show.measuring import ProgressLine
 from buildopt.testing import ScriptedHost
 
 
