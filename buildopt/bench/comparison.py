@@ -94,7 +94,7 @@ class _Study:
         """Take blocks of all candidates by turns until each is settled, or until the time `until`."""
         series = {arm.name: series_of(self.sampler.rows, self._baseline, arm, scenario) for arm in self._candidates}
         going = [arm for arm in self._candidates if not self._settled(arm, scenario, series[arm.name])]
-        going = self._prepared(scenario, going) if going and self.sampler.now() < until else []
+        going = self._prepared(scenario, going, until) if going else []
         while going:
             for arm in tuple(going):
                 own = series[arm.name]
@@ -112,13 +112,17 @@ class _Study:
                     if not later:
                         self.sampler.lab.forget(arm)
 
-    def _prepared(self, scenario: Scenario, arms: Sequence[Arm]) -> list[Arm]:
+    def _prepared(self, scenario: Scenario, arms: Sequence[Arm], until: float) -> list[Arm]:
         """Prepare the baseline and `arms`, and return those that can be measured."""
         good = []
+        longest = 0.0
         for arm in (self._baseline, *arms):
+            if self.sampler.now() + longest >= until:
+                self._say(f"{scenario.name}: no time is left to build what {arm.name} starts from")
+                break
             self._tell(Progress(f"{scenario.name}: building what {arm.name} starts from"))
             try:
-                self.sampler.lab.prepare(arm, scenario)
+                longest = max(longest, self.sampler.lab.prepare(arm, scenario))
             except ArmFailed as error:
                 if arm is self._baseline:
                     for each in arms:
@@ -143,6 +147,8 @@ class _Study:
         order = order_of_block(tag, f"{self._seed} {scenario.name}", block)[: 2 * self._pairs_of_next(series)]
         repeats = _REPEATS_IN_A_BLOCK if series.wants_clean else 0
         for number, letter in enumerate(order, start=1):
+            if number == 3 and self.sampler.now() + self._pair_cost(arm, scenario, 0.0) > until:
+                return
             self._tell(self._progress(arm, scenario, series, work, until))
             measured = self._baseline if letter == "A" else arm
             taken = self.sampler.take(measured, scenario, str(Place(tag, block, number, letter)), repeats=repeats)

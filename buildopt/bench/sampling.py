@@ -86,7 +86,7 @@ class Sampler:
             if row.result != "success":
                 failures += 1
                 if failures > 1:
-                    raise ArmFailed(f"{arm.name}: {scenario.name} failed twice")
+                    raise ArmFailed(f"{arm.name}: {scenario.name}: the build or its tests failed, twice in a row")
             elif row.polluted is None or repeats <= 0:
                 break
             else:
