@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from buildopt.errors import MachineRefused
 from buildopt.host.files import Files
 from buildopt.host.process import Command, Finished, run_command
 from buildopt.host.signals import Cancel, signals_cancel, signals_interrupt
@@ -116,6 +117,22 @@ class Host:
         try:
             return shutil.disk_usage(path).free
         except OSError:
+            return None
+
+    def busy_seconds(self) -> float | None:
+        """Return how long the processors that this process may use have been busy since the start of the machine.
+
+        All processes together, in seconds of one processor, with what a hypervisor took; None where the system does not say.
+        """
+        try:
+            lines = (self.files.read("/proc/stat") or b"").decode().splitlines()
+            used = os.sched_getaffinity(0)
+            rows = [line.split() for line in lines if line.startswith("cpu")]
+            mine = [row for row in rows if row[0] != "cpu" and int(row[0].removeprefix("cpu")) in used]
+            # user nice system idle iowait irq softirq steal; guests are counted in user already
+            ticks = sum(int(row[i]) for row in mine for i in (1, 2, 3, 6, 7, 8))
+            return ticks / os.sysconf("SC_CLK_TCK") if mine else None
+        except (AttributeError, ValueError, IndexError, OSError, MachineRefused):
             return None
 
     @contextmanager

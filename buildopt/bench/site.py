@@ -1,0 +1,103 @@
+"""One copy of the workspace, and what is done to its files: edits and switches, each taken back."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from buildopt.bench.edits import Place, body_places, edited, signature_place
+from buildopt.bench.revision import Switch
+from buildopt.bench.scenarios import source_of
+from buildopt.bench.tree import Tree
+from buildopt.cargo.model import Package, Workspace
+from buildopt.host import Host
+from buildopt.host.files import inside
+
+__all__ = ["SWITCHED", "Site", "Spot"]
+
+SWITCHED = "a switch of the branch"
+"""The mark of the files of a branch, beside those that edits leave."""
+
+_PLACES_A_FILE = 3
+_PLACES = 12
+
+
+class Spot(NamedTuple):
+    """Where a package is edited."""
+
+    path: Path
+    place: Place
+
+
+class Site:
+    """A copy of the workspace. `marks` counts the changes of each file: Cargo rebuilds after every one of them."""
+
+    def __init__(self, host: Host, tree: Tree, workspace: Workspace) -> None:
+        self.tree = tree
+        self.workspace = workspace
+        self.marks: dict[str, int] = {}
+        self._host = host
+        self._counter = itertools.count(1)
+
+    def spots(self, package: Package, kind: Literal["body", "signature"], *, binary: bool) -> Iterator[Spot]:
+        """Yield where the package may be edited, best first; whether the compiler takes it there, a build has to say.
+
+        A body is looked for in the file that the target begins with, then in those beside it; where there is none, one
+        more public function is the edit.
+        """
+        first = source_of(package, binary=binary)
+        if kind == "body":
+            spots = (
+                Spot(path, place)
+                for path in self._sources(first)
+                for place in body_places(self._text(path))[:_PLACES_A_FILE]
+            )
+            yield from itertools.islice(spots, _PLACES)
+        yield Spot(first, signature_place(self._text(first)))
+
+    @contextmanager
+    def edit(self, spot: Spot, number: int, lines: int) -> Iterator[None]:
+        """Have the edit `number` in the file for the length of a with block; then the file has its own bytes again.
+
+        Raises UnsafePath for a file that is reached through a symlink: it may be the user's own.
+        """
+        path = inside(self.tree.top, spot.path.relative_to(self.tree.top))
+        original = self._host.files.read(path) or b""
+        text = edited(original.decode(), spot.place, number, lines)
+        mode = self._host.files.mode(path) or 0o644
+        try:
+            self._host.files.write(path, text.encode(), mode, flush=False)
+            self._mark(str(path))
+            yield
+        finally:
+            self._host.files.write(path, original, mode, flush=False)
+            self._mark(str(path))
+
+    def apply(self, changes: Sequence[Switch], *, there: bool) -> None:
+        """Write the files of one side of a switch."""
+        for change in changes:
+            path = inside(self.tree.top, change.path)
+            side = change.there if there else change.here
+            if side is None:
+                self._host.files.remove(path)
+            else:
+                self._host.files.make_directory(path.parent)
+                self._host.files.write(path, *side, flush=False)
+        self._mark(SWITCHED)
+
+    def _sources(self, first: Path) -> Iterator[Path]:
+        yield first
+        beside = sorted(first.parent.rglob("*.rs"))
+        yield from (path for path in beside if path != first and "bin" not in path.relative_to(first.parent).parts)
+
+    def _text(self, path: Path) -> str:
+        try:
+            return (self._host.files.read(inside(self.tree.top, path.relative_to(self.tree.top))) or b"").decode()
+        except (ValueError, UnicodeDecodeError):
+            return ""
+
+    def _mark(self, name: str) -> None:
+        self.marks[name] = next(self._counter)

@@ -1,0 +1,113 @@
+"""One timed run of a few calls of Cargo: what they cost together, what else the machine did, what went wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from buildopt.bench.commands import Call
+from buildopt.bench.measured import Measured
+from buildopt.cargo.messages import MessageStream
+from buildopt.cargo.stderr import StderrReader
+from buildopt.host import Command, Host
+
+__all__ = ["Timed", "run_calls"]
+
+_TAIL_BYTES = 65_536
+_LINE_CHARACTERS = 300
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+class Timed(NamedTuple):
+    """What was run, and how it ended."""
+
+    measured: Measured
+    failed: Call | None
+    """The call that failed."""
+    words: str
+    """Why it failed, in one line of its own output; empty when it did not."""
+
+
+class _Tail:
+    """The end of what a command prints."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def keep(self, chunk: bytes) -> None:
+        self.content = (self.content + chunk)[-_TAIL_BYTES:]
+
+
+def run_calls(
+    host: Host,
+    calls: Sequence[Call],
+    root: Path,
+    env: Mapping[str, str | None],
+    *,
+    timeout_seconds: float,
+    complete: bool = True,
+) -> Timed:
+    """Run `calls` one after the other until one fails, and return their cost together.
+
+    `complete` is off where a server works for them: then neither its CPU time nor what is external can be told.
+    Raises ToolMissing and MachineRefused as `Host.run` does.
+    """
+    started_at, started, busy = host.now(), host.monotonic(), host.busy_seconds()
+    wall = cpu = tested = 0.0
+    peak = rebuilt = 0
+    told = waited = False
+    failed, words = None, ""
+    for call in calls:
+        stream, reader, tail = MessageStream(), StderrReader(), _Tail()
+        told |= call.told
+
+        def on_stdout(chunk: bytes, call: Call = call, stream: MessageStream = stream, tail: _Tail = tail) -> None:
+            tail.keep(stream.feed(chunk).text if call.told else chunk)
+
+        def on_stderr(chunk: bytes, reader: StderrReader = reader, tail: _Tail = tail) -> None:
+            tail.keep(reader.feed(chunk))
+
+        command = Command(call.argv, root, env, timeout_seconds)
+        finished = host.run(command, on_stdout=on_stdout, on_stderr=on_stderr)
+        reader.flush()
+        wall += finished.wall_seconds
+        cpu += finished.cpu_seconds
+        peak = max(peak, finished.peak_bytes)
+        rebuilt += sum(artifact.fresh is False for artifact in stream.artifacts)
+        waited |= bool(reader.lock_waits)
+        tested += finished.wall_seconds if call.tests else 0.0
+        if finished.returncode != 0 or finished.timed_out:
+            failed = call
+            words = f"it took more than {timeout_seconds:.0f} s" if finished.timed_out else _words(tail.content, call)
+            break
+    after, elapsed = host.busy_seconds(), host.monotonic() - started
+    external = None
+    if complete and busy is not None and after is not None and elapsed > 0:
+        external = min(1.0, max(0.0, (after - busy - cpu) / (host.cores * elapsed)))
+    measured = Measured(
+        wall_seconds=wall,
+        cpu_seconds=cpu,
+        peak_bytes=peak,
+        external_share=external,
+        lock_wait=waited,
+        cpu_complete=complete,
+        started_at=started_at,
+        rebuilt=rebuilt if told else None,
+        result="failure" if failed else "success",
+        test_seconds=tested if any(call.tests for call in calls) else None,
+    )
+    return Timed(measured, failed, words)
+
+
+def _words(output: bytes, call: Call) -> str:
+    """Return the line that says best why a call failed."""
+    lines = [_ANSI.sub("", line).strip() for line in output.decode(errors="replace").splitlines()]
+    lines = [line[:_LINE_CHARACTERS] for line in lines if line]
+    patterns = (r"^test .* FAILED|^FAIL \[|^\S+ \.\.\. FAILED", r"^error") if call.tests else (r"^error",)
+    for pattern in patterns:
+        for line in lines:
+            if re.search(pattern, line):
+                return line
+    return lines[-1] if lines else "it said nothing"
