@@ -9,7 +9,7 @@ from buildopt.cargo.crate_graph import CrateGraph
 from buildopt.cargo.model import Package
 from buildopt.measure.critical_path import Job, Link, critical_path, schedule, serial_stretches
 from buildopt.record import Record, UnitRow
-from buildopt.report.slow_bounds import Where, bounds, fastest_rebuilds, todo_for
+from buildopt.report.slow_bounds import Where, bound_of, bounds, fastest_rebuilds, todo_for
 from buildopt.report.slow_dependencies import dependencies, duplicates, read_built
 from buildopt.report.slow_scripts import reruns
 from buildopt.report.slow_units import Build, jobs_of, label, packages_by_unit
@@ -22,7 +22,9 @@ _RECENT_RUNS = 20
 _SHOWN_SERIAL = 5
 _LEAST_SHARE = 0.02
 _CORES = (2, 4)
+_ROUNDING_SECONDS = 0.02
 _WELL_MODELLED = 1.15
+_BUSY = 2.0  # on a quiet machine it is near 1 (ripgrep, clean: 1.05)
 _WORTH_PROCESSORS = 0.1
 
 
@@ -119,6 +121,12 @@ def _notes(build: Build, again: str, model: float) -> list[str]:
         )
     if build.run.polluted:
         notes.append(f"its times are not clean ({build.run.polluted}) → {again}")
+    if build.cpu_seconds and build.work_seconds > _BUSY * build.cpu_seconds:
+        times = build.work_seconds / build.cpu_seconds
+        notes.append(
+            f"other programs were using the processors: units took {times:.1f} times as long as they computed, so compare the seconds"
+            f" below with each other only → on a quiet machine: {again}"
+        )
     if not 1 / _WELL_MODELLED <= model / build.seconds <= _WELL_MODELLED:
         notes.append(
             f"the model of this machine gives {format_duration(model)} for it, so what a change would save is rough"
@@ -147,8 +155,16 @@ def _verdict(build: Build, cores: int, unlimited: float) -> tuple[str, str]:
 def _link(link: Link, units: Sequence[UnitRow], places: Sequence[Where]) -> PathLink:
     unit, place = units[link.job], places[link.job]
     waited = link.waited_seconds > link.seconds
-    todo = "less work, or more processors: it waited longer than it ran" if waited else todo_for(unit, place)
+    todo = "less work, or more processors: it waited longer than it ran" if waited else _todo(unit, place, link.seconds)
     return PathLink(label(unit), link.seconds, link.waited_seconds, todo)
+
+
+def _todo(unit: UnitRow, place: Where, seconds: float) -> str:
+    """Return what to do about the first `seconds` of a unit: when the rest could start with its metadata, its frontend counts alone."""
+    frontend = unit.frontend_seconds
+    if unit.mode == "build" and frontend is not None and seconds <= frontend + _ROUNDING_SECONDS:
+        return todo_for(unit, place, "frontend")
+    return todo_for(unit, place, bound_of(unit, place)[0])
 
 
 def _serial(build: Build, jobs: Sequence[Job], places: Sequence[Where]) -> tuple[Serial, ...]:
@@ -156,7 +172,7 @@ def _serial(build: Build, jobs: Sequence[Job], places: Sequence[Where]) -> tuple
     found = [stretch for stretch in serial_stretches(jobs) if stretch.seconds >= least]
     found.sort(key=lambda stretch: -stretch.seconds)
     return tuple(
-        Serial(label(build.units[s.job]), s.start, s.seconds, todo_for(build.units[s.job], places[s.job]))
+        Serial(label(build.units[s.job]), s.start, s.seconds, _todo(build.units[s.job], places[s.job], s.seconds))
         for s in found[:_SHOWN_SERIAL]
     )
 

@@ -67,16 +67,15 @@ def bounds(units: Sequence[UnitRow], places: Sequence[Where]) -> tuple[Bound, ..
         seconds = unit.duration_seconds or 0.0
         if seconds >= max(_LEAST_SECONDS, _LEAST_SHARE * work):
             kind, share = bound_of(unit, where)
-            by_kind.setdefault(kind, []).append(Bound(kind, label(unit), seconds, share, todo_for(unit, where)))
+            by_kind.setdefault(kind, []).append(Bound(kind, label(unit), seconds, share, todo_for(unit, where, kind)))
     for found in by_kind.values():
         found.sort(key=lambda bound: (-bound.seconds * bound.share, bound.unit))
     kinds = sorted(by_kind, key=lambda kind: -sum(bound.seconds for bound in by_kind[kind]))
     return tuple(bound for kind in kinds for bound in by_kind[kind][:_SHOWN_OF_A_KIND])
 
 
-def todo_for(unit: UnitRow, where: Where) -> str:
-    """Return what a person can do about the time of a unit."""
-    kind, _ = bound_of(unit, where)
+def todo_for(unit: UnitRow, where: Where, kind: Kind) -> str:
+    """Return what a person can do about the time that a unit spends on `kind`."""
     ours = where.crate is not None and where.crate.member
     spec = unit.package if where.crate is None else f"{unit.package}@{unit.version}"
     match kind:
@@ -85,10 +84,10 @@ def todo_for(unit: UnitRow, where: Where) -> str:
         case "build script":
             return "give it fewer build-dependencies" if ours else f"cargo tree --invert {spec} shows who needs it"
         case "procedural macro":
-            return f"cargo tree --invert {spec} shows who needs it; what derives nothing on it can be built before it"
+            return f"what uses it waits for all of it: cargo tree --invert {spec} shows who does; drop it where little is derived"
         case "frontend" if ours:
-            waiting = f"{where.waiting} units wait for it: " if where.waiting else ""
-            return f"{waiting}split it, so that what most need does not wait for the rest"
+            waiting = {0: "", 1: "1 unit waits for it: "}.get(where.waiting, f"{where.waiting} units wait for it: ")
+            return f"{waiting}split it, so that what needs a part of it does not wait for the rest"
         case "frontend":
             return f"a lighter one, or fewer of its features: cargo tree --edges features --invert {spec}"
         case "codegen":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from buildopt.cargo.crate_graph import CrateGraph
@@ -19,6 +20,8 @@ __all__ = ["Built", "dependencies", "duplicates", "only_through", "read_built"]
 
 _SHOWN = 10
 _SIMULATED = 30
+_MOST_TABLES = 3
+_SHOWN_SWITCHES = 3
 _LEAST_SHARE = 0.01  # of all work
 
 
@@ -90,7 +93,9 @@ def dependencies(
         declaring = [by_id[each] for each in sorted(declared_by) if each in by_id]
         crate = built.graph[package]
         gate, todo = _advice(crate.name, declaring, gated)
-        inside = sorted(f"{built.graph[each].name} {built.graph[each].version}" for each in only - {package})
+        inside = sorted(
+            f"{built.graph[each].name} {built.graph[each].version}" for each in (only & built.units.keys()) - {package}
+        )
         names = tuple(member.name for member in declaring)
         found.append(Dependency(crate.name, crate.version, work, saved, tuple(inside), names, gate, todo))
     return tuple(found[:_SHOWN])
@@ -130,30 +135,40 @@ def _advice(
     name: str, declaring: Sequence[Package], gated: Mapping[str, Collection[str]]
 ) -> tuple[tuple[str, ...], str]:
     """Return the lines that gate a dependency, and what to do about it."""
-    lines: list[str] = []
+    wanted: list[tuple[Package, str]] = []
     switched: list[str] = []
     for member in declaring:
         declared = [each for each in member.dependencies if each.package == name and each.kind != "dev"]
-        keys = list(dict.fromkeys(each.key for each in declared if not each.optional))
-        fresh = [key for key in keys if key not in (*gated.get(member.name, ()), *gated.get("*", ()))]
-        if fresh:
-            lines.append(f"[{key_text('features', member.name)}]")
-            lines += [f"{key_text(_feature(key, member))} = [{quoted(f'dep:{key}')}]" for key in fresh]
-        optional = {each.key for each in declared if each.optional} | (set(keys) - set(fresh))
-        switched += [_switch(member, key) for key in sorted(optional)]
+        gates = {*gated.get(member.name, ()), *gated.get("*", ())}
+        always = {each.key for each in declared if not each.optional}
+        wanted += [(member, key) for key in sorted(always - gates)]
+        switched += [_switch(member, key) for key in sorted({each.key for each in declared} - always | always & gates)]
+    lines = _gate_lines(wanted)
     todo = []
     if lines:
-        uses = ", ".join(dict.fromkeys(line.partition(" = ")[0] for line in lines if not line.startswith("[")))
-        todo.append(
-            f"gate it: the lines below in buildopt.toml, buildopt sync, #[cfg(feature = …)] of {uses} before what uses it"
-        )
-    todo += dict.fromkeys(switched)
+        names = [line.partition(" = ")[0] for line in lines if not line.startswith("[")]
+        uses = " or ".join(f"#[cfg(feature = {quoted(name)})]" for name in dict.fromkeys(names))
+        todo.append(f"gate it: these lines in buildopt.toml, then buildopt sync, and {uses} before what uses it")
+    todo += dict.fromkeys(switched[:_SHOWN_SWITCHES])
     if not todo:
         who = ", ".join(member.name for member in declaring[:3]) + ("…" if len(declaring) > 3 else "")
         todo.append(
             f"only tests, benches and examples of {who} use it: move them to a package that quick stages leave out"
         )
     return tuple(lines), "; ".join(todo)
+
+
+def _gate_lines(wanted: Sequence[tuple[Package, str]]) -> list[str]:
+    """Return the tables of buildopt.toml that make a dependency optional: one for every member, or one for all of them."""
+    keys = {key for _, key in wanted}
+    if len(wanted) > _MOST_TABLES and len(keys) == 1 and not any(key in member.features for member, key in wanted):
+        (key,) = keys
+        return ['[features."*"]', f"{key_text(key)} = [{quoted(f'dep:{key}')}]"]
+    lines: list[str] = []
+    for member, pairs in groupby(wanted, key=lambda pair: pair[0]):
+        lines.append(f"[{key_text('features', member.name)}]")
+        lines += [f"{key_text(_feature(key, member))} = [{quoted(f'dep:{key}')}]" for _, key in pairs]
+    return lines
 
 
 def _feature(key: str, member: Package) -> str:

@@ -52,7 +52,7 @@ def as_text(view: SlowView, width: int = 100, *, color: bool = False) -> str:
     )
     sections.append(("Build scripts that run again although nothing was edited", _items(scripts, width)))
     sections.append(("More processors", _items(map(_more, view.more_cores), width)))
-    shown = ("\n".join([heading(title, color), *lines]) for title, lines in sections if lines)
+    shown = ("\n".join([*_title(title, width, color), *lines]) for title, lines in sections if lines)
     return "\n\n".join(shown) + "\n"
 
 
@@ -186,6 +186,10 @@ def _sum(path: Sequence[PathLink]) -> str:
     waited = sum(link.waited_seconds for link in path)
     more = f", {format_duration(waited)} of it waiting for a processor" if waited > 0.05 else ""
     return f"{_count(len(path), 'unit')}, {format_duration(whole)}{more}"
+
+
+def _title(text: str, width: int, color: bool) -> list[str]:
+    return [heading(line, color) for line in wrapped(text, width, first="", rest="")]
 
 
 def _items(texts: Iterable[str], width: int) -> list[str]:

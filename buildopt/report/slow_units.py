@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from buildopt.cargo.crate_graph import Crate, CrateGraph
+from buildopt.cargo.crate_graph import CrateGraph
 from buildopt.measure.critical_path import Job, Need, most_at_once
 from buildopt.record import Record, RunRow, UnitRow
 
@@ -32,6 +32,8 @@ class Build(NamedTuple):
     """Also those without a time."""
     newest: bool
     """Whether no later run built anything."""
+    cpu_seconds: float | None
+    """Of Cargo and its compilers; None where it is not known, or where a compiler cache did a part of the work."""
 
     @property
     def seconds(self) -> float:
@@ -85,9 +87,12 @@ def _builds(record: Record, run: RunRow, units: Iterable[UnitRow], *, newest: bo
         fresh = len(found) - len(rebuilt)
         if not fresh and len(stages) == 1 and len(by_step) == 1 and stage in stages:
             fresh = stages[stage].fresh  # of older runs the record keeps the rebuilt units alone
-        argv = steps[stage, step].argv if (stage, step) in steps else ()
+        row = steps.get((stage, step))
+        cached = stage in stages and stages[stage].cache is not None
         timed = tuple(unit for unit in rebuilt if unit.start_seconds is not None and unit.duration_seconds is not None)
-        yield Build(run, stage, step, _feature_arguments(argv), timed, fresh, len(rebuilt), newest)
+        cpu = row.cpu_seconds if row is not None and not cached else None
+        features = _feature_arguments(row.argv) if row is not None else ()
+        yield Build(run, stage, step, features, timed, fresh, len(rebuilt), newest, cpu)
 
 
 def _feature_arguments(argv: Sequence[str]) -> tuple[str, ...]:
@@ -211,8 +216,3 @@ class _Weave:
 def _mode_below(unit: UnitRow) -> str:
     """Return in which mode a unit uses libraries: documentation and checks use checked ones, all else built ones."""
     return "check" if unit.mode in ("check", "doc") else "build"
-
-
-def describe_crate(crate: Crate) -> str:
-    """Return name and version."""
-    return f"{crate.name} {crate.version}"
