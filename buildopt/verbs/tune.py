@@ -75,28 +75,28 @@ def tune(
         return Tuned(
             name, candidates, weights, None, None, Plan(()), _document(context, name, candidates, None, None, weights)
         )
+    facts = (today, [each.name for each in candidates.chosen], weights)
+    # The lab first: a second tuning of the same workspace ends there, and begins no experiment.
     with Record.open(host, context.state) as record:
-        facts = (today, [each.name for each in candidates.chosen], weights)
-        experiment = _experiment(context, record, facts, fresh=fresh, tell=tell)
-        question = Question(
-            today=today,
-            candidates=candidates.chosen,
-            weights=weights,
-            scenarios=scenarios,
-            budget_seconds=budget_seconds or profile.tune.budget or _DEFAULT_BUDGET_SECONDS,
-            smallest_effect=profile.bench.smallest_effect / 100,
-            seed=int(digest(experiment.encode())[:8], 16),
-            arm_of=lambda arm, settings: settings_arm(arm, settings, ground),
-        )
         with lab(context, lambda text: tell(Progress(text, stays=True))) as opened:
+            experiment = _experiment(context, record, facts, fresh=fresh, tell=tell)
+            question = Question(
+                today=today,
+                candidates=candidates.chosen,
+                weights=weights,
+                scenarios=scenarios,
+                budget_seconds=budget_seconds or profile.tune.budget or _DEFAULT_BUDGET_SECONDS,
+                smallest_effect=profile.bench.smallest_effect / 100,
+                seed=int(digest(experiment.encode())[:8], 16),
+                arm_of=lambda arm, settings: settings_arm(arm, settings, ground),
+            )
             study = Study(opened, record, experiment, question, tell)
             result = study.run(announce)
             guarded = None
             if result.chosen and result.why_not is None:
                 tell(Progress("the guards: both ways built, the tests run"))
                 guarded = guard(opened, *study.both(result.chosen), result.whole, profile.budgets)
-                why = "; ".join(guarded.broken) or None
-                result = result._replace(why_not=why, spent_seconds=study.spent)
+                result = result._replace(why_not="; ".join(guarded.broken) or None, spent_seconds=study.spent)
         plan = _adoption(context, ground, name, result, weights, experiment)
         found = _document(context, name, candidates, result, guarded, weights)
         found["experiment"] = experiment

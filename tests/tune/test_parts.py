@@ -1,0 +1,206 @@
+"""The pure parts: plans, levels, judgements, lines, guards."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildopt.bench.measured import Sizes
+from buildopt.bench.results import Comparison
+from buildopt.generate.adoption import adopt
+from buildopt.generate.toml import decode
+from buildopt.measure.screening import design, effects
+from buildopt.profile.model import Budgets, Cargo, CargoProfile, Linker, Profile
+from buildopt.tune.candidates import Candidate
+from buildopt.tune.guards import over_budget
+from buildopt.tune.judge import Judged, Row, best_of, judge_row, weigh
+from buildopt.tune.levels import Found, candidates_of, combined, found_in, suspects
+from buildopt.tune.lines import Evidence, lines_of, path_of
+from buildopt.tune.plan import Costs, Plan, make_plan, seconds_of
+from buildopt.tune.study import Result
+
+WEIGHTS = {"clean/build": 1.0, "leaf/build": 3.0}
+
+
+def candidate(key: str, value: object = 0, *, apart: bool = False) -> Candidate:
+    return Candidate(((key, value),), apart)
+
+
+def costs(clean: float = 20.0, noise: float = 0.03) -> Costs:
+    return Costs(clean, {"clean/build": clean, "leaf/build": clean / 10}, ("leaf/build",), noise)
+
+
+CANDIDATES = st.lists(st.tuples(st.integers(0, 11), st.booleans()), min_size=1, max_size=20, unique=True).map(
+    lambda found: [candidate(f"k{number}", int(apart), apart=apart) for number, apart in found]
+)
+
+
+@given(CANDIDATES, st.floats(0.5, 300), st.floats(0.015, 0.1), st.floats(60, 20_000))
+def test_a_plan_fits_its_budget_and_loses_no_candidate(candidates, clean, noise, budget):
+    plan, least = make_plan(candidates, costs(clean, noise), budget)
+    if plan is None:
+        assert least > budget
+        return
+    assert plan.seconds <= budget
+    assert sorted([*plan.screened, *plan.apart, *plan.dropped]) == sorted(candidates)
+    assert plan.seconds == seconds_of(plan, costs(clean, noise))
+    assert plan.resolves(noise) <= 0.25
+    assert plan.pairs >= 5
+
+
+@given(CANDIDATES, st.floats(0.5, 300), st.floats(0.015, 0.1))
+def test_the_number_that_would_do_does(candidates, clean, noise):
+    _, least = make_plan(candidates, costs(clean, noise), 1.0)
+    assert make_plan(candidates, costs(clean, noise), least)[0] is not None
+
+
+def test_the_mirror_images_go_before_a_candidate_does():
+    ten = [candidate(f"k{number}") for number in range(10)]
+    whole, _ = make_plan(ten, costs(), 1e6)
+    assert whole is not None
+    assert whole.folded
+    tight, _ = make_plan(ten, costs(), 0.42 * whole.seconds)
+    assert tight is not None
+    assert not tight.folded
+    assert len(tight.screened) == 10
+
+
+@given(st.lists(st.floats(-0.5, 0.5), min_size=6, max_size=6))
+def test_levels_of_one_setting_are_told_apart(logs):
+    six = [candidate("debug", "line-tables-only"), candidate("debug", 0), *(candidate(f"k{n}") for n in range(4))]
+    layout = design(6, folded=True, seed=3)
+    truth = dict(zip(six, logs, strict=True))
+    responses = [math.exp(sum(truth[each] for each in candidates_of(signs, six))) for signs in layout.rows]
+    columns = [Found(*effect[:3]) for effect in effects(layout, responses) if not effect.placebo]
+    for each, found in zip(six, found_in(columns, six), strict=True):
+        assert found.ratio == pytest.approx(math.exp(truth[each]), abs=1e-6)
+
+
+def test_a_later_level_replaces_an_earlier_one():
+    two = [candidate("debug", 1), candidate("debug", 0)]
+    assert candidates_of((1, 1), two) == (two[1],)
+    assert candidates_of((1, -1), two) == (two[0],)
+    assert combined({"debug": 2, "jobs": 1}, candidates_of((1, 1), two)) == {"debug": 0, "jobs": 1}
+
+
+def test_suspects_are_in_every_row_that_failed_and_in_none_that_built():
+    a, b, c = (candidate(name) for name in "abc")
+    assert suspects([((a, b), True), ((c,), True)]) == ()
+    assert suspects([((a, b), False), ((b, c), True)]) == (a,)
+    assert suspects([((a, b), False), ((c,), True)]) == (a, b)
+
+
+def row(clean: float, leaf: float) -> Row:
+    seconds = {"clean/build": clean, "leaf/build": leaf}
+    return Row(seconds, seconds)
+
+
+def test_one_row_is_enough_to_give_up_and_never_to_adopt():
+    today = [row(20, 2), row(20.4, 2.02), row(19.8, 1.99)]
+    one = candidate("incremental", False, apart=True)
+    assert judge_row(one, row(18, 6), today, WEIGHTS, 0.03).outcome == "hurts"
+    assert judge_row(one, row(10, 1), today, WEIGHTS, 0.03).outcome == "doubtful"
+    assert judge_row(one, row(20, 2), today, WEIGHTS, 0.03).outcome == "nothing"
+    assert judge_row(one, Row({}, {}, failed="no linker"), today, WEIGHTS, 0.03).outcome == "fails"
+
+
+def judged(each: Candidate, ratio: float, outcome: str = "helps") -> Judged:
+    return Judged(each, outcome, Found(ratio, ratio - 0.01, ratio + 0.01), "cpu", {}, {}, 0.01, 24, "")
+
+
+def test_of_levels_the_milder_one_is_taken_unless_the_other_gains_more():
+    mild, strong = candidate("debug", "line-tables-only"), candidate("debug", 0)
+    assert [each.candidate for each in best_of([judged(mild, 0.85), judged(strong, 0.848)])[0]] == [mild]
+    assert [each.candidate for each in best_of([judged(mild, 0.85), judged(strong, 0.80)])[0]] == [strong]
+
+
+def comparison(
+    scenario: str,
+    ratio: float,
+    *,
+    candidate: str = "x",
+    metric: str = "cpu",
+    decides: bool = True,
+    seconds: float = 10.0,
+) -> Comparison:
+    return Comparison(
+        scenario, metric, "today's settings", candidate, ratio, (ratio - 0.02, ratio + 0.02), 8, "faster", 1.0, (0.99, 1.01), 0, decides,
+        0, 0, 10.0, seconds, "",
+    )  # fmt: skip
+
+
+def test_scenarios_are_weighed_by_what_decides_in_each():
+    found = weigh(
+        [
+            comparison("clean/build", 0.8),
+            comparison("clean/build", 2.0, metric="wall", decides=False),
+            comparison("leaf/build", 0.9),
+        ],
+        WEIGHTS,
+    )
+    assert found is not None
+    assert found.ratio == pytest.approx(0.8**0.25 * 0.9**0.75)
+    assert found.low < found.ratio < found.high
+    assert weigh([comparison("clean/build", 0.8)], WEIGHTS) is None
+
+
+PROFILE = Profile(
+    version=1, cargo=Cargo(profile={"dev-fast": CargoProfile(inherits="dev")}, linker=Linker(prefer=("lld",)))
+)
+EVIDENCE = Evidence("2026-11-21", "linux-2c", "1.95.0", "20261121-abc")
+PLAN = Plan((), (), (), False, 3, 0, 0, 8, 0, 100.0)
+
+
+def result(*chosen: Candidate, **fields: object) -> Result:
+    found = Result(PLAN, costs(), 100.0, 90.0, tuple(judged(each, 0.9) for each in chosen), chosen=chosen)
+    whole = (comparison("clean/build", 0.8), comparison("leaf/build", 0.8))
+    return found._replace(whole=whole, weighted=Found(0.8, 0.78, 0.82), **fields)
+
+
+def test_each_line_carries_effect_interval_number_date_host_and_evidence():
+    debug, linker = candidate("debug"), candidate("linker", "mold")
+    alone = {debug: (comparison("clean/build", 0.85), comparison("leaf/build", 0.85))}
+    lines = lines_of(result(debug, linker, alone=alone), WEIGHTS, PROFILE, "dev-fast", EVIDENCE)
+    text = adopt(decode(b"version = 1\n", "f"), "f", lines)
+    assert tomllib.loads(text)["cargo"] == {
+        "profile": {"dev-fast": {"debug": 0}},
+        "linker": {"prefer": ["mold", "lld"]},
+    }
+    assert (
+        "by itself 0.85 [0.83, 0.87] of today's cost (8 pairs); all 2 lines together 0.80 [0.78, 0.82] (8 pairs)"
+        in text
+    )
+    assert "by itself 0.90 [0.89, 0.91] of the cost (24 builds, a placebo 1 %)" in text
+    assert text.count("2026-11-21, linux-2c, rustc 1.95.0, evidence 20261121-abc") == 2
+    assert all(len(line) <= 140 for line in text.splitlines())
+
+
+def test_a_cargo_profile_that_is_not_declared_is():
+    lines = lines_of(result(candidate("debug")), WEIGHTS, Profile(version=1), "dev-fast", EVIDENCE)
+    table = tomllib.loads(adopt(decode(b"version = 1\n", "f"), "f", lines))["cargo"]["profile"]["dev-fast"]
+    assert table == {"inherits": "dev", "debug": 0}
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("jobs", "cargo.jobs"), ("wrapper", "cache.wrapper"), ("build-override.opt-level", "cargo.profile.f.build-override.opt-level"),
+        ("package.*.debug", "cargo.profile.f.package.*.debug"),
+    ],
+)  # fmt: skip
+def test_every_setting_has_its_place(key, path):
+    assert ".".join(path_of(key, "f")) == path
+    assert path_of("package.a@1.2.3.debug", "f") == ("cargo", "profile", "f", "package", "a@1.2.3", "debug")
+
+
+def test_a_budget_that_is_kept_today_guards_and_one_that_is_not_does_not():
+    budgets = Budgets(clean_build=12.0, target_size=1000, artifacts={"debug/*": 50})
+    today, chosen = Sizes(900, 40, {"debug/app": 40}), Sizes(1100, 60, {"debug/app": 60})
+    slower = [comparison("clean/build", 1.5, metric="wall", seconds=15.0)]
+    broken = over_budget(slower, today, chosen, budgets)
+    assert [text.split()[0] for text in broken] == ["clean/build", "the", "debug/app"]
+    assert over_budget(slower, chosen, chosen, Budgets(target_size=1000, artifacts={"debug/*": 50})) == ()

@@ -1,0 +1,171 @@
+"""A whole tuning, in a world where the truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from world import World, arm_of
+
+from buildopt.bench.scenarios import parse_scenario
+from buildopt.errors import AnswerIsNo, ArgumentError
+from buildopt.host import Host
+from buildopt.record import ExperimentRow, Record
+from buildopt.tune.candidates import Candidate
+from buildopt.tune.study import Question, Result, Study
+
+WEIGHTS = {"clean/build": 1.0, "leaf/build": 2.0, "hub/build": 1.0}
+TEN = tuple(
+    Candidate((pair,))
+    for pair in [
+        ("debug", "line-tables-only"), ("debug", 0), ("package.*.debug", 0), ("split-debuginfo", "unpacked"), ("strip", "debuginfo"),
+        ("overflow-checks", False), ("debug-assertions", False), ("codegen-units", 16), ("linker", "mold"), ("jobs", 3),
+    ]
+)  # fmt: skip
+TRUTH = {
+    'debug="line-tables-only"': 0.88,
+    "debug=0": 0.80,
+    "package.*.debug=0": 0.95,
+    'split-debuginfo="unpacked"': 1.04,
+    "codegen-units=16": 1.12,
+    "overflow-checks=false": 0.93,
+}
+APART = (Candidate((("incremental", False),), apart=True), Candidate((("build-override.opt-level", 1),), apart=True))
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Record]:
+    with Record.open(Host(), tmp_path / ".buildopt") as record:
+        assert record.begin_experiment(ExperimentRow("e1", "tune", "key", 1.0, "linux-2c", "1.95.0", "1.95.0", "p"))
+        yield record
+
+
+def tuned(world: World, record: Record, *candidates: Candidate, **changed: Any) -> Result:
+    announced: list[float] = []
+    question = Question(
+        today=changed.pop("today", {}), candidates=candidates or TEN, weights=WEIGHTS,
+        scenarios=tuple(map(parse_scenario, WEIGHTS)), budget_seconds=changed.pop("budget", 3600.0), smallest_effect=0.03,
+        seed=7, arm_of=arm_of,
+    )  # fmt: skip
+    result = Study(world, record, "e1", question, lambda _: None).run(lambda *told: announced.append(told[2]))
+    assert announced == [result.announced_seconds], "the time is said once, before the rest is done"
+    return result
+
+
+def names(result: Result) -> set[str]:
+    return {each.name for each in result.chosen}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_helps_is_found_and_confirmed_and_nothing_else(record: Record, seed: int) -> None:
+    result = tuned(World(TRUTH, seed=seed), record)
+    assert result.why_not is None
+    assert {"debug=0", "package.*.debug=0", "overflow-checks=false"} <= names(result)
+    assert not names(result) & {'split-debuginfo="unpacked"', "codegen-units=16", 'debug="line-tables-only"'}
+    assert result.weighted is not None
+    assert result.weighted.ratio == pytest.approx(0.80 * 0.95 * 0.93, abs=0.02)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("budget", [900.0, 1200.0, 3600.0])
+def test_it_ends_within_a_fifth_of_the_time_that_it_announced(record: Record, seed: int, budget: float) -> None:
+    result = tuned(World(TRUTH, seed=seed, noise=0.05), record, *TEN, *APART, budget=budget)
+    assert result.announced_seconds <= budget
+    assert result.spent_seconds <= 1.2 * result.announced_seconds
+
+
+@pytest.mark.parametrize("times", [1.3, 1.7, 2.2])
+def test_a_machine_that_gets_slower_makes_it_do_less_not_take_longer(record: Record, times: float) -> None:
+    world = World(TRUTH)
+    sample = world.sample
+
+    def slowing(arm: Any, scenario: Any) -> Any:
+        world.slower = 1.0 if world.samples < 40 else times
+        return sample(arm, scenario)
+
+    world.sample = slowing  # type: ignore[method-assign]
+    result = tuned(world, record)
+    assert result.spent_seconds <= 1.2 * result.announced_seconds
+    assert bool(result.changes) == (times > 1.5), "it says what it left out"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_adopted_where_nothing_helps(record: Record, seed: int) -> None:
+    result = tuned(World({}, seed=seed, noise=0.04), record)
+    assert not result.chosen or result.why_not is not None
+
+
+def test_a_setting_that_gains_here_and_loses_there_is_not_taken(record: Record) -> None:
+    truth = {"debug=0": {"clean/build": 0.5, "leaf/build": 1.3, "hub/build": 1.0}}
+    result = tuned(World(truth), record)
+    assert "debug=0" not in names(result)
+
+
+def test_what_is_far_slower_apart_costs_one_row_only(record: Record) -> None:
+    world = World(
+        {**TRUTH, "incremental=false": {"leaf/build": 3.2, "hub/build": 2.9}, "build-override.opt-level=1": 2.2}
+    )
+    result = tuned(world, record, *TEN, *APART)
+    outcomes = {each.candidate.name: (each.outcome, each.builds) for each in result.judged}
+    assert outcomes["incremental=false"] == ("hurts", 1)
+    assert outcomes["build-override.opt-level=1"] == ("hurts", 1)
+    assert not result.settled.keys() & set(APART)
+
+
+def test_what_helps_apart_is_settled_by_pairs_before_it_is_taken(record: Record) -> None:
+    world = World({**TRUTH, "build-override.opt-level=1": {"leaf/build": 0.6, "hub/build": 0.6, "clean/build": 0.95}})
+    result = tuned(world, record, *TEN, *APART)
+    assert APART[1] in result.settled
+    assert "build-override.opt-level=1" in names(result)
+
+
+def test_a_setting_that_does_not_build_is_named_and_the_others_go_on(record: Record) -> None:
+    world = World(TRUTH)
+    world.broken = {'linker="mold"'}
+    result = tuned(world, record)
+    outcomes = {each.candidate.name: each.outcome for each in result.judged}
+    assert outcomes['linker="mold"'] == "fails"
+    assert "debug=0" in names(result)
+    assert 'linker="mold"' not in names(result)
+
+
+def test_a_call_that_was_cut_short_is_gone_on_with(record: Record) -> None:
+    world = World(TRUTH)
+    world.dies_after = 60
+    with pytest.raises(KeyboardInterrupt):
+        tuned(world, record)
+    first = world.samples
+    again = World(TRUTH, seed=2)
+    result = tuned(again, record)
+    assert "debug=0" in names(result)
+    assert first == 61
+    assert len(record.measurements("e1")) == 60 + again.samples, "nothing that was measured is measured again"
+    assert again.samples < rows_of(result) - 60 + 2 * 3 * 8 * (1 + len(result.chosen) + len(result.settled))
+
+
+def rows_of(result: Result) -> int:
+    return (3 + result.plan.rows + len(result.plan.apart)) * (1 + 2 * result.plan.edits)
+
+
+def test_one_target_directory_at_a_time_is_kept_while_screening(record: Record) -> None:
+    world = World(TRUTH)
+    tuned(world, record)
+    assert world.most_built <= 6, "the baseline, and the arms that are compared with it at once"
+    assert len(world.built) <= 2
+
+
+def test_a_budget_that_resolves_nothing_is_refused_with_one_that_would(record: Record) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        tuned(World(TRUTH), record, budget=120.0)
+    assert caught.value.hint is not None
+    minutes = int(caught.value.hint.split()[1].removesuffix("m"))
+    tuned(World(TRUTH), record, budget=minutes * 60.0)
+
+
+def test_a_workspace_that_does_not_build_is_said_so(record: Record) -> None:
+    world = World(TRUTH)
+    world.broken = {"jobs=9"}
+    with pytest.raises(AnswerIsNo, match="does not build with today's settings"):
+        tuned(world, record, today={"jobs": 9})
