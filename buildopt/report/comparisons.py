@@ -12,7 +12,7 @@ from buildopt.record import ExperimentRow
 from buildopt.report.layout import advice, columns, heading, visible, wrapped
 from buildopt.units import format_duration, format_size
 
-__all__ = ["BenchView", "as_json", "as_lines", "as_markdown", "summary"]
+__all__ = ["BenchView", "as_json", "as_lines", "as_markdown", "next_step", "summary"]
 
 _METRICS = {"cpu": "CPU", "wall": "wall"}
 _STYLES = {"faster": "green", "slower": "red"}
@@ -50,6 +50,12 @@ class BenchView(NamedTuple):
         """Return whether a further call with the same words would have nothing left to measure."""
         alone = all(each.failure or each.samples >= self.most for each in self.figures)
         return alone and all(is_settled(each, self.most) for each in self.comparisons if each.decides)
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether nothing of what was asked for could be measured."""
+        measured = any(c.pairs for c in self.comparisons) or any(f.samples for f in self.figures)
+        return bool(self.failures) and not measured
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -104,6 +110,24 @@ def summary(view: BenchView) -> str:
     builds = "1 build" if view.measured == 1 else f"{view.measured} builds"
     more = f", {view.known} known from before" if view.known else ""
     return f"{', '.join(said) or 'nothing measured'}: {builds} timed in {format_duration(view.wall_seconds)}{more}"
+
+
+def next_step(view: BenchView, *, via_nox: bool = False) -> str:
+    """Return one line that says what to do now."""
+    if view.interrupted:
+        return f"interrupted: the same call goes on with the {view.known + view.measured} builds timed so far; --fresh begins anew"
+    if not view.is_complete:
+        return "next: the same call goes on with what is not measured yet"
+    if view.open:
+        most = max(c.pairs + c.more_pairs for c in view.open)
+        return f"next: --pairs {most} may decide the rest; a quiet machine helps as much"
+    if view.is_empty:
+        return "next: cargo build shows what is wrong"
+    if view.comparisons:
+        return (
+            f"next: {'nox -s tune' if via_nox else 'buildopt tune'} finds what pays here, and writes it to the profile"
+        )
+    return "next: buildopt bench --compare default,current says what the profile saves here"
 
 
 def as_markdown(view: BenchView) -> str:

@@ -8,7 +8,7 @@ import sys
 
 from buildopt.colour import colour_wanted
 from buildopt.host import Host
-from buildopt.report.comparisons import BenchView, as_json, as_lines, summary
+from buildopt.report.comparisons import BenchView, as_json, as_lines, next_step, summary
 from buildopt.show.common import open_context, print_json, say
 from buildopt.show.measuring import ProgressLine
 from buildopt.verbs.bench import Asked, bench
@@ -29,13 +29,7 @@ def show_bench(host: Host, arguments: argparse.Namespace, via_nox: bool) -> int:
         print_json(as_json(view))
     else:
         _show(view, host, via_nox)
-    if view.interrupted:
-        return 130
-    return (
-        1
-        if view.failures and not any(c.pairs for c in view.comparisons) and not any(f.samples for f in view.figures)
-        else 0
-    )
+    return 130 if view.interrupted else int(view.is_empty)
 
 
 def _show(view: BenchView, host: Host, via_nox: bool) -> None:
@@ -46,21 +40,4 @@ def _show(view: BenchView, host: Host, via_nox: bool) -> None:
     for note in view.notes:
         say(note)
     say(summary(view))
-    say(_next(view, via_nox))
-
-
-def _next(view: BenchView, via_nox: bool) -> str:
-    """Return what to do now."""
-    total = view.known + view.measured
-    if view.interrupted:
-        return f"interrupted: the same call goes on with the {total} builds timed so far; --fresh begins anew"
-    if not view.is_complete:
-        return "next: the same call goes on with what is not measured yet"
-    if view.open:
-        most = max(c.pairs + c.more_pairs for c in view.open)
-        return f"next: --pairs {most} may decide the rest; a quiet machine helps as much"
-    if view.comparisons:
-        return (
-            f"next: {'nox -s tune' if via_nox else 'buildopt tune'} finds what pays here, and writes it to the profile"
-        )
-    return "next: buildopt bench --compare default,current says what the profile saves here"
+    say(next_step(view, via_nox=via_nox))

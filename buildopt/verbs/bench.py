@@ -201,4 +201,4 @@ def _announcement(record: Record, experiment: ExperimentRow, task: _Task, asked:
         if not known:
             return f"{what}; how long that takes is known after the first builds"
         seconds += builds * sorted(row.wall_seconds for row in known)[len(known) // 2]
-    return f"{what}; {about(seconds)}, by earlier builds"
+    return f"{what}; {about(seconds)} by earlier builds, after the first of each"

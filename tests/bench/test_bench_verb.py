@@ -83,7 +83,7 @@ def test_a_comparison_says_what_comes_and_stands_in_the_record(ws: Workspace) ->
     assert [guard.arm for guard in view.guards] == ["default", "debug=0"]
     ws.said.clear()
     ws.call(ASKED)
-    assert ws.lines[0].endswith("; about 2m, by earlier builds"), "12 builds of 10 seconds"
+    assert ws.lines[0].endswith("; about 2m by earlier builds, after the first of each"), "12 builds of 10 seconds"
 
 
 def test_cut_short_it_keeps_what_is_there_and_the_same_call_goes_on(ws: Workspace) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from buildopt.bench.alone import Figures
 from buildopt.bench.results import Comparison, Guards
 from buildopt.record import ExperimentRow
-from buildopt.report.comparisons import BenchView, as_json, as_lines, as_markdown, summary
+from buildopt.report.comparisons import BenchView, as_json, as_lines, as_markdown, next_step, summary
 
 EXPERIMENT = ExperimentRow("20261120T101500123Z-1a2b3c4d", "bench", "k", 1.0, "linux-2c", "1.95.0", "1.95.0", "p")
 CPU = Comparison(
@@ -116,6 +116,25 @@ def test_the_document_has_the_keys_that_scripts_rely_on() -> None:
     assert document["experiment"]["id"] == EXPERIMENT.id
     assert (
         json.loads(json.dumps(as_json(ALONE), allow_nan=False))["figures"][0]["beside"]["target_bytes"] == 400 * 2**20
+    )
+
+
+def test_the_last_line_says_what_to_do() -> None:
+    decided = VIEW._replace(comparisons=(CPU, WALL))
+    assert next_step(decided) == "next: buildopt tune finds what pays here, and writes it to the profile"
+    assert next_step(decided, via_nox=True).startswith("next: nox -s tune ")
+    assert next_step(VIEW) == "next: the same call goes on with what is not measured yet"
+    assert next_step(VIEW._replace(most=6)) == "next: --pairs 18 may decide the rest; a quiet machine helps as much"
+    assert next_step(VIEW._replace(interrupted=True)).startswith(
+        "interrupted: the same call goes on with the 29 builds"
+    )
+    assert next_step(VIEW._replace(comparisons=(FAILED,))) == "next: cargo build shows what is wrong"
+    assert VIEW._replace(comparisons=(FAILED,)).is_empty
+    assert not VIEW.is_empty
+    assert not ALONE.is_empty
+    assert (
+        next_step(ALONE._replace(most=3))
+        == "next: buildopt bench --compare default,current says what the profile saves here"
     )
 
 
