@@ -24,7 +24,7 @@ from buildopt.bench.scratch import open_scratch
 from buildopt.bench.site import SWITCHED, Site, Spot
 from buildopt.bench.timed import Timed, run_calls
 from buildopt.cargo.model import Workspace
-from buildopt.errors import ArmFailed, MachineRefused, ToolMissing, UnsafePath
+from buildopt.errors import ArgumentError, ArmFailed, MachineRefused, ToolMissing, UnsafePath
 from buildopt.host import Host
 from buildopt.host.copies import remove_tree, tree_bytes
 from buildopt.profile.model import Profile
@@ -72,6 +72,7 @@ class Lab:
         self._benches: dict[str, _Bench] = {}
         self._spots: dict[tuple[Path, str], Spot] = {}
         self._switches: dict[Path, tuple[Switch, ...]] = {}
+        self._commits: dict[str, str] = {}
         self._numbers = itertools.count(1)
         self._largest = 0
         self._cache: OwnCache | None = None
@@ -122,7 +123,7 @@ class Lab:
         if scenario.action == "warm-cache":
             remove_tree(run.bench.target)
         if scenario.action == "second-tree":
-            self._build(run._replace(site=self._copies.site(self._commit(arm))))
+            self._build(run._replace(site=self._copies.site(self._commit(arm.revision))))
             remove_tree(run.bench.target)
         self._build(run)
         if scenario.action in EDITS:
@@ -181,11 +182,13 @@ class Lab:
             self._benches[key] = _Bench(self._folder / "targets" / str(next(self._numbers)))
         return self._benches[key]
 
-    def _commit(self, arm: Arm) -> str | None:
-        return None if arm.revision is None else find_revision(self._host, self._around.root, arm.revision)
+    def _commit(self, revision: str | None) -> str | None:
+        if revision is not None and revision not in self._commits:
+            self._commits[revision] = find_revision(self._host, self._around.root, revision)
+        return None if revision is None else self._commits[revision]
 
     def _run_of(self, arm: Arm, scenario: Scenario) -> _Run:
-        site = self._copies.site(self._commit(arm), second=scenario.action == "second-tree")
+        site = self._copies.site(self._commit(arm.revision), second=scenario.action == "second-tree")
         spot = self._spots.get((site.tree.top, scenario.action))
         return _Run(arm, scenario, self._bench(arm), site, spot)
 
@@ -293,7 +296,7 @@ class Lab:
 
     def _there_and_back(self, run: _Run) -> Measured:
         """Switch to the other revision and build, switch back and build: both together are one sample."""
-        changes = self._changes(run.site)
+        changes = self._changes(run)
         try:
             run.site.apply(changes, there=True)
             there = self._build(run).measured
@@ -301,15 +304,20 @@ class Lab:
             run.site.apply(changes, there=False)
         return _joined(there, self._build(run).measured)
 
-    def _changes(self, site: Site) -> tuple[Switch, ...]:
-        top = site.tree.top
+    def _changes(self, run: _Run) -> tuple[Switch, ...]:
+        top = run.site.tree.top
         if top not in self._switches:
-            root = self._around.root
-            commit = find_revision(self._host, root, self._profile.bench.revision or "HEAD^")
-            other = self._copies.site(commit)
-            self._switches[top] = switch(self._host, self._copies.workspace, site.tree, other.tree)
+            try:
+                commit = self._commit(self._profile.bench.revision or f"{run.arm.revision or 'HEAD'}^")
+            except ArgumentError as error:  # a shallow clone has no parent; other scenarios can do without
+                why = f"{run.arm.name}: {run.scenario.name}: {error.message}"
+                raise ArmFailed(why, hint="name another in bench.revision") from error
+            there = self._copies.site(commit).tree
+            self._switches[top] = switch(self._host, self._copies.workspace, run.site.tree, there)
             if not self._switches[top]:
-                raise ArmFailed("branch-switch: nothing differs there", hint="name another one in bench.revision")
+                raise ArmFailed(
+                    f"{run.arm.name}: {run.scenario.name}: nothing differs there", hint="name another in bench.revision"
+                )
         return self._switches[top]
 
 

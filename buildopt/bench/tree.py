@@ -20,7 +20,7 @@ from buildopt.host import Command, Host
 from buildopt.host.copies import copy_entry
 from buildopt.host.trees import Status, walk
 
-__all__ = ["Tree", "copy_tree", "copy_untracked", "files_of", "duplicate", "neutral", "parts"]
+__all__ = ["Tree", "copy_tree", "copy_untracked", "duplicate", "files_of", "neutral", "parts"]
 
 _SKIPPED = frozenset((".git", ".hg", ".jj", ".svn", ".buildopt", "node_modules", ".nox", ".venv"))
 _ALWAYS = ("Cargo.lock", "rust-toolchain", "rust-toolchain.toml", ".cargo/config", ".cargo/config.toml")
