@@ -90,7 +90,7 @@ def hold_budget(
         raise ValueError(f"expected a budget above zero, found {budget}")
     if not readings:
         return Answer(
-            "too few runs", "none", False, None, budget, None, 0, f"nothing measured, budget {_shown(budget, kind)}"
+            "too few runs", "none", False, None, budget, None, 0, f"nothing measured, budget {_allowed(budget, kind)}"
         )
     value = min(reading.value for reading in readings)
     held = f"{_shown(value, kind)} of {_allowed(budget, kind)}"

@@ -160,3 +160,5 @@ def _hints(view: GateView) -> Iterator[str]:
         yield "a budget stands in [budgets] or in its stage; buildopt explain budgets shows where it comes from"
     if any("seen once" in line.answer.words for line in view.warnings) and not view.builds:
         yield "without --no-measure it is measured again, and then it is certain"
+    if not view.builds and any(line.answer.value is None for line in view.lines):
+        yield "scenarios are measured by buildopt gate and buildopt bench, stages by buildopt run"

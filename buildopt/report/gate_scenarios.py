@@ -81,6 +81,8 @@ def scenario_lines(
         ]
         answer = hold_budget(readings, budget, kind="wall", critical_percent=budgets.critical, reruns=reruns)
         lines.append(GateLine(scenario, "budget", "wall", answer))
+        if not rows:
+            return tuple(lines)
     kind: Kind = "cpu" if all(row.cpu_complete for row in rows) else "wall"
     readings = [Reading(seconds(row, kind), row.polluted) for row in rows]
     lines.append(_against_history(scenario, kind, readings, now, before, reruns))
