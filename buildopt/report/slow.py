@@ -11,7 +11,7 @@ from buildopt.measure.critical_path import Job, Link, critical_path, schedule, s
 from buildopt.record import Record, UnitRow
 from buildopt.report.slow_bounds import Where, bound_of, bounds, fastest_rebuilds, todo_for
 from buildopt.report.slow_dependencies import dependencies, duplicates, read_built
-from buildopt.report.slow_scripts import reruns
+from buildopt.report.slow_scripts import RecordedRun, reruns
 from buildopt.report.slow_units import Build, jobs_of, label, packages_by_unit
 from buildopt.report.slow_view import MoreCores, PathLink, Serial, SlowView
 from buildopt.units import format_duration
@@ -36,28 +36,29 @@ class Surroundings(NamedTuple):
     members: tuple[Package, ...]
     gated: Mapping[str, Collection[str]]
     """By member, the dependencies that the profile gates already."""
-    modified: Callable[[str], float | None]
-    """When a file was last written, in seconds since the epoch."""
+    newest: Callable[[str], tuple[str, float] | None]
+    """The file at or below a path that was written last, and when, in seconds since the epoch."""
     again: str
     """The command that makes a build in which everything is rebuilt."""
 
 
 def view_slow(record: Record, build: Build | None, around: Surroundings, notes: Sequence[str] = ()) -> SlowView:
     """Return why `build` took as long as it did; `notes` are put before those that follow from the build."""
-    recent = [(run, record.units(run.id)) for run in record.runs(_RECENT_RUNS)]
-    scripts = reruns(recent, around.modified)
+    recent = [RecordedRun(run, record.units(run.id), record.steps(run.id)) for run in record.runs(_RECENT_RUNS)]
+    folders = {member.name: str(member.directory) for member in around.members}
+    scripts = reruns(recent, around.newest, folders)
     if build is None:
         said = (*notes, f"the record holds no build that rebuilt anything → {around.again}")
         return SlowView(None, said, 1, 0.0, ("", ""), (), (), (), (), (), (), scripts, ())
     jobs = jobs_of(build.units, around.graph)
     cores = build.cores(jobs)
-    places = _places(build, jobs, around.graph, [units for _, units in recent])
+    places = _places(build, jobs, around.graph, [each.units for each in recent])
     model = schedule(jobs, cores).seconds
 
     def saved(without: Collection[int]) -> float:
         return max(0.0, model - schedule(jobs, cores, without=without).seconds)
 
-    everything = next((units for run, units in recent if run.id == build.run.id), build.units)
+    everything = next((each.units for each in recent if each.run.id == build.run.id), build.units)
     built = read_built(build.units, everything, around.graph)
     unlimited = schedule(jobs, None)
     return SlowView(

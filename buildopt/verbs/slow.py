@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from buildopt.cargo.crate_graph import CrateGraph, query_crates
 from buildopt.cargo.model import Package
 from buildopt.errors import BuildoptError
 from buildopt.generate.features import dependency_of
+from buildopt.host.trees import Status, status_of, walk
 from buildopt.profile.model import Profile
 from buildopt.record import Record
 from buildopt.report.slow import Surroundings, view_slow
@@ -16,6 +17,8 @@ from buildopt.report.slow_view import SlowView
 from buildopt.verbs.context import Context
 
 __all__ = ["look_slow"]
+
+_MOST_FILES = 20_000
 
 
 def look_slow(context: Context, profile: Profile | None) -> SlowView:
@@ -34,7 +37,7 @@ def look_slow(context: Context, profile: Profile | None) -> SlowView:
                 notes.append(f"what needs what is not known, so only single units are shown: {error.message} → {todo}")
         if record.note:
             notes.append(f"{record.note} → buildopt doctor shows more")
-        around = Surroundings(graph, members, _gated(profile), _modified(context), _again(profile))
+        around = Surroundings(graph, members, _gated(profile), _newest(context), _again(profile))
         return view_slow(record, build, around, notes)
 
 
@@ -54,11 +57,25 @@ def _again(profile: Profile | None) -> str:
     return f"CARGO_TARGET_DIR=target/slow buildopt run {stage} --only --scope workspace"
 
 
-def _modified(context: Context) -> Callable[[str], float | None]:
-    """Return what tells when a file was last written; the names come from the record, and are only looked at."""
+def _newest(context: Context) -> Callable[[str], tuple[str, float] | None]:
+    """Return what finds the file that was written last; the paths come from the record, and are only looked at."""
 
-    def modified(name: str) -> float | None:
-        stamp = None if "\0" in name else context.host.files.stamp(context.root / name)
-        return None if stamp is None else stamp[1] / 1e9
+    def counted(_directory: str, found: Mapping[str, Status]) -> Mapping[str, Status] | None:
+        if "CACHEDIR.TAG" in found:
+            return None
+        return {name: status for name, status in found.items() if not name.startswith(".") and name != "target"}
 
-    return modified
+    def newest(path: str) -> tuple[str, float] | None:
+        top = str(context.root / path)
+        status = status_of(top)
+        if status is None:
+            return None
+        files = [(status.mtime_ns, top)] if status.kind != "folder" else []
+        for directory, found in walk(top, counted) if status.kind == "folder" else ():
+            files += [(each.mtime_ns, f"{directory}/{name}") for name, each in found.items() if each.kind != "folder"]
+            if len(files) > _MOST_FILES:
+                return None
+        when, file = max(files, default=(0, ""))
+        return (file.removeprefix(f"{context.root}/"), when / 1e9) if file else None
+
+    return newest

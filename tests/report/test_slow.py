@@ -18,10 +18,10 @@ from buildopt.record import Record, RunRow, StageRow, StepRow, UnitRow
 from buildopt.report.slow import Surroundings, view_slow
 from buildopt.report.slow_bounds import Where, bound_of, fastest_rebuilds
 from buildopt.report.slow_dependencies import only_through, read_built
-from buildopt.report.slow_scripts import reruns
+from buildopt.report.slow_scripts import RecordedRun, reruns
 from buildopt.report.slow_text import as_json, as_text
 from buildopt.report.slow_units import find_build, jobs_of, label
-from buildopt.report.slow_view import SlowView
+from buildopt.report.slow_view import Rerun, SlowView
 
 NOW = 1_750_000_000.0
 ARGV = ("cargo", "build", "--workspace", "--features", "app/fast", "-v", "--timings")
@@ -73,7 +73,7 @@ UNITS = (
     unit("app", 7.1, 5.0, target='bin "tool"'),
 )
 MEMBERS = (declares("app", needs("core"), needs("heavy")), declares("core", needs("shared"), needs("derive")))
-AROUND = Surroundings(GRAPH, MEMBERS, {}, lambda _name: None, "buildopt run core")
+AROUND = Surroundings(GRAPH, MEMBERS, {}, lambda _path: None, "buildopt run core")
 
 
 @pytest.fixture
@@ -268,52 +268,64 @@ class TestBuildScripts:
     """Those that run again although nothing was edited."""
 
     @staticmethod
-    def runs(*reasons: str, wall: float = 10.0) -> list[tuple[RunRow, tuple[UnitRow, ...]]]:
-        """Return runs, newest first, one a minute."""
+    def runs(*reasons: str) -> list[RecordedRun]:
+        """Return runs, newest first, one a minute: a step of 5 s, then one whose script runs for its first second."""
         return [
-            (
-                RunRow(f"run-{ago}", "run core", NOW - 60 * ago, wall_seconds=wall),
+            RecordedRun(
+                RunRow(f"run-{ago}", "run core", NOW - 60 * ago, wall_seconds=15.0),
                 (
-                    unit("sys", 0.1, 1.0, target="build-script", mode="run-custom-build", reason=reason),
+                    unit("sys", 0.1, 1.0, target="build-script", mode="run-custom-build", reason=reason, step="build"),
                     unit("sys", 1.1, 2.0, reason=reason),
                     unit("user", 3.1, 4.0, reason="the dependency `sys` was rebuilt"),
                     unit("other", 3.1, 8.0, reason="the file `other/src/lib.rs` has changed"),
                 ),
+                (StepRow("", "fmt", (), "success", 5.0), StepRow("", "build", (), "success", 10.0)),
             )
             for ago, reason in enumerate(reasons)
         ]
 
+    @staticmethod
+    def look(runs: list[RecordedRun], newest: dict[str, tuple[str, float]]) -> tuple[Rerun, ...]:
+        return reruns(runs, newest.get, {"sys": "/ws/sys"})
+
     def test_a_missing_file_needs_no_second_run(self) -> None:
-        (row,) = reruns(self.runs("the file `sys/gone.h` is missing"), lambda _name: None)
+        runs = self.runs("the file `sys/gone.h` is missing")
+        (row,) = self.look(runs, {})
         assert (row.package, row.runs, row.work_seconds) == ("sys", 1, 7.0)
         assert row.cause == "it watches sys/gone.h, which does not exist"
-        assert not reruns(self.runs("the file `sys/gone.h` is missing"), lambda _name: NOW), "it is there again"
+        assert not self.look(runs, {"sys/gone.h": ("sys/gone.h", NOW)}), "it is there again"
 
     def test_a_file_that_the_build_writes_counts_from_the_second_run(self) -> None:
-        reason = "the file `sys/src/made.rs` has changed"
-        (row,) = reruns(self.runs(reason, reason), lambda _name: NOW + 3)
-        assert (row.runs, row.cause) == (2, "a build writes sys/src/made.rs, which it watches")
-        assert not reruns(self.runs(reason), lambda _name: NOW + 3)
+        reason, newest = "the file `sys/src/made.rs` has changed", {"sys/src/made.rs": ("sys/src/made.rs", NOW + 5.5)}
+        (row,) = self.look(self.runs(reason, reason), newest)
+        assert (row.runs, row.cause) == (2, "it writes sys/src/made.rs, which it watches")
+        assert not self.look(self.runs(reason), newest)
 
-    def test_an_edit_between_two_runs_is_no_fault_of_the_script(self) -> None:
+    def test_a_script_that_names_no_file_watches_its_whole_package(self) -> None:
+        reason = "the precalculated components changed"
+        (row,) = self.look(self.runs(reason, reason), {"/ws/sys": ("sys/made.rs", NOW + 5.5)})
+        assert row.cause == "it writes sys/made.rs, and does not say what it reads"
+        assert not self.look(self.runs(reason, reason), {"/ws/sys": ("sys/build.rs", NOW - 30)}), "somebody edited it"
+
+    @pytest.mark.parametrize("when", [NOW - 30, NOW + 1, NOW + 12])
+    def test_an_edit_is_no_fault_of_the_script(self, when: float) -> None:
+        """Not between two runs, and not while something else of one runs."""
         reason = "the file `sys/src/lib.rs` has changed"
-        assert not reruns(self.runs(reason, reason), lambda _name: NOW - 30)
+        assert not self.look(self.runs(reason, reason), {"sys/src/lib.rs": ("sys/src/lib.rs", when)})
 
     def test_a_variable_that_changes_to_and_fro(self) -> None:
         reason = "the env variable CC changed"
-        (row,) = reruns(self.runs(reason, reason), lambda _name: None)
+        (row,) = self.look(self.runs(reason, reason), {})
         assert "CC" in row.cause
 
     def test_a_file_from_the_future(self) -> None:
         reason = "the file `sys/a.h` has changed"
-        (row,) = reruns(self.runs(reason, reason), lambda _name: NOW + 86_400)
+        (row,) = self.look(self.runs(reason, reason), {"sys/a.h": ("sys/a.h", NOW + 86_400)})
         assert row.todo == "touch sys/a.h"
 
-    def test_a_build_script_that_is_new_or_depends_on_an_edit_does_not_count(self) -> None:
-        assert not reruns(
-            self.runs("the dependency `base` was rebuilt", "the dependency `base` was rebuilt"), lambda _: NOW
-        )
-        assert not reruns(self.runs("", ""), lambda _: NOW)
+    @pytest.mark.parametrize("reason", ["", "the dependency `base` was rebuilt", "the toolchain changed"])
+    def test_what_is_new_or_follows_from_something_else_does_not_count(self, reason: str) -> None:
+        assert not self.look(self.runs(reason, reason), {"/ws/sys": ("sys/build.rs", NOW + 5.5)})
 
 
 @st.composite
