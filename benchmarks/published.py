@@ -37,6 +37,14 @@ PUBLISHED = {
         "thiserror-impl": "2.0.17",
         "anyhow": "1.0.100",
     },
+    # One crate that is most of the work: https://crates.io/crates/regex and what it stands on
+    "regex": {
+        "regex": "1.12.2",
+        "regex-automata": "0.4.13",
+        "regex-syntax": "0.8.8",
+        "aho-corasick": "1.1.4",
+        "memchr": "2.7.6",
+    },
     # 37 packages in a deep graph: https://crates.io/crates/gix 0.73 and what it stands on
     "gitoxide": {
         "gix-actor": "0.35.6",

@@ -67,7 +67,7 @@ def _announced(plan: Plan, costs: Costs, seconds: float) -> list[str]:
     lines = [
         f"a clean build takes {format_duration(costs.clean_seconds)}, equal builds differ by {100 * costs.noise:.1f} %",
         f"plan: {'; '.join(what)}",
-        f"this takes {about(seconds)} in all; a setting that changes less than {100 * facts['resolves']:.0f} % cannot be told from noise",
+        f"this takes {about(seconds)} in all; a setting that changes less than {100 * facts['resolves']:.1f} % cannot be told from noise",
     ]
     if plan.dropped:
         lines.append(f"not tried, for want of time: {', '.join(each.name for each in plan.dropped)}")

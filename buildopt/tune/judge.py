@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from buildopt.bench.results import Comparison
 from buildopt.measure.screening import Design, effects, placebo_floor
+from buildopt.measure.sequential import FEWEST_PAIRS
 from buildopt.tune.candidates import Candidate
 from buildopt.tune.levels import Found, found_in
 
@@ -67,8 +68,9 @@ def noise_of(rows: Sequence[Row], weights: Mapping[str, float], metric: Metric =
 
 
 def weigh(comparisons: Sequence[Comparison], weights: Mapping[str, float]) -> Found | None:
-    """Return the weighted ratio of one candidate over its scenarios, by the metric that decides; None where one has no pair."""
-    by_name = {each.scenario: each for each in comparisons if each.decides and each.pairs and each.failure is None}
+    """Return the weighted ratio of one candidate over its scenarios, by the metric that decides; None with too few pairs."""
+    enough = [each for each in comparisons if each.pairs >= FEWEST_PAIRS and each.failure is None]
+    by_name = {each.scenario: each for each in enough if each.decides}
     if not weights.keys() <= by_name.keys():
         return None
     total = sum(weights.values())
@@ -102,6 +104,8 @@ def judge_rows(
         scenarios = {name: every[position] for name, (every, _) in single.items()}
         floors = {name: each for name, (_, each) in single.items()}
         outcome, why = _outcome(found, floor, scenarios, floors, smallest_effect)
+        if outcome == "helps" and metric == "wall":
+            outcome, why = "doubtful", "wall time of single builds: pairs have to settle it"
         both: dict[Metric, Found] = {each: fits[each][0][position] for each in fits}
         judged.append(Judged(candidate, outcome, found, metric, both, scenarios, floor, built, why))
     return tuple(judged)

@@ -65,6 +65,8 @@ class Result(NamedTuple):
     weighted: Found | None = None
     why_not: str | None = None
     """Why what was chosen is not to be adopted."""
+    unfinished: bool = False
+    """Whether the time was up before the confirmation could say anything: the same call goes on."""
     changes: tuple[str, ...] = ()
     """What was done otherwise than planned."""
 
@@ -126,6 +128,9 @@ class Study:
 
     def _look(self) -> Costs:
         """Measure today's settings a few times: what a build costs here, and how much equal builds differ."""
+        at_most = format_duration(self._ask.budget_seconds)
+        text = f"{FIRST_ROWS} builds of today's settings first: they say what can be done in {at_most}, and how long it takes"
+        self._tell(Progress(text, stays=True))
         for number in range(1, FIRST_ROWS + 1):
             row = self._trials.row(f"first row {number} of {FIRST_ROWS}", "today's settings", self._ask.today, edits=3)
             if row.failed is not None:
@@ -277,13 +282,15 @@ class Study:
         if failure is not None:
             why = f"together they do not build: {failure}"
         elif overall is None:
-            why = "the confirmation was not finished in time"
+            why = "the time was up before the confirmation could say anything: the same call goes on with it"
         elif slower:
             why = f"together they are slower in {', '.join(slower)}"
         elif overall.high >= 1 or overall.ratio > 1 - self._ask.smallest_effect:
             words = f"{overall.ratio:.2f} [{overall.low:.2f}, {overall.high:.2f}]"
             why = f"the confirmation shows no gain beyond {100 * self._ask.smallest_effect:.0f} %: {words}"
-        return result._replace(whole=found, weighted=overall, why_not=why)
+        return result._replace(
+            whole=found, weighted=overall, why_not=why, unfinished=overall is None and failure is None
+        )
 
     def _pairs(
         self, baseline: Arm, arms: Mapping[Candidate, Arm], pairs: int, reserve: float

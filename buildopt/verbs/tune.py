@@ -100,7 +100,8 @@ def tune(
         plan = _adoption(context, ground, name, result, weights, experiment)
         found = _document(context, name, candidates, result, guarded, weights)
         found["experiment"] = experiment
-        record.finish_experiment(experiment, json.dumps(found))
+        if not result.unfinished:
+            record.finish_experiment(experiment, json.dumps(found))
         record.prune(profile.record.keep_runs)
     return Tuned(name, candidates, weights, result, guarded, plan, found)
 

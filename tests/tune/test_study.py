@@ -169,3 +169,27 @@ def test_a_workspace_that_does_not_build_is_said_so(record: Record) -> None:
     world.broken = {"jobs=9"}
     with pytest.raises(AnswerIsNo, match="does not build with today's settings"):
         tuned(world, record, today={"jobs": 9})
+
+
+def test_what_changes_how_much_is_done_at_once_needs_pairs_of_wall_time(record: Record) -> None:
+    result = tuned(World({**TRUTH, 'linker="mold"': 0.85}), record)
+    linker = Candidate((("linker", "mold"),))
+    assert {each.metric for each in result.settled[linker] if each.decides} == {"wall"}
+    assert 'linker="mold"' in names(result)
+
+
+def test_a_confirmation_without_time_is_unfinished_and_the_next_call_ends_it(record: Record) -> None:
+    world = World(TRUTH)
+    sample = world.sample
+
+    def stalling(arm: Any, scenario: Any) -> Any:
+        world.slower = 1000.0 if arm.name.startswith("all: ") else 1.0
+        return sample(arm, scenario)
+
+    world.sample = stalling  # type: ignore[method-assign]
+    result = tuned(world, record)
+    assert result.unfinished
+    assert result.why_not is not None
+    again = tuned(World(TRUTH), record)
+    assert not again.unfinished
+    assert again.why_not is None
