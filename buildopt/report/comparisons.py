@@ -169,7 +169,7 @@ def _alone(view: BenchView, width: int, color: bool) -> list[str]:
     rows: list[tuple[str, ...]] = [("scenario", "wall", "least", "CPU", "least", "samples", "")]
     for figures in view.figures:
         remarks = [f"{figures.polluted} disturbed"] if figures.polluted else []
-        remarks += [] if figures.cpu_complete else ["CPU time without the cache server's"]
+        remarks += [] if figures.cpu_complete else ["not all CPU seen"]
         seconds = (figures.wall_seconds, figures.wall_least, figures.cpu_seconds, figures.cpu_least)
         rows.append(
             (figures.scenario, *(_seconds(value) for value in seconds), str(figures.samples), ", ".join(remarks))

@@ -77,7 +77,7 @@ def test_one_arm_alone_as_a_person_reads_it() -> None:
     assert as_lines(ALONE, 110) == [
         "What current costs here",
         "  scenario      wall  least    CPU  least  samples",
-        "  clean/build  20.2s  19.5s  38.0s  37.2s        3  1 disturbed, CPU time without the cache server's",
+        "  clean/build  20.2s  19.5s  38.0s  37.2s        3  1 disturbed, not all CPU seen",
         "  leaf/build       -      -      -      -        0",
         "  ! leaf/build: no leaf",
     ]
