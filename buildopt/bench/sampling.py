@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from buildopt.bench.arms import Arm
@@ -49,6 +49,8 @@ class Sampler:
         self.rows: list[MeasurementRow] = list(record.measurements(experiment))
         self.is_recorded = True
         """Whether all rows are in the record, so that another call could go on with them."""
+        self.crates: dict[str, Mapping[str, float]] = {}
+        """By scenario, seconds by package of the last sample, where the arm asks for them."""
         self._record = record
         self._experiment = experiment
         self._costs: dict[tuple[str, str], float] = {}
@@ -96,10 +98,11 @@ class Sampler:
 
     def _once(self, arm: Arm, scenario: Scenario, part: str) -> MeasurementRow:
         found = self.lab.sample(arm, scenario)
+        self.crates[scenario.name] = found.crates
         sizes = self._sizes(arm, scenario)
         row = MeasurementRow(
             experiment=self._experiment,
-            position=max((row.position for row in self.rows), default=-1) + 1,
+            position=self._next_position(),
             scenario=scenario.name,
             arm=arm.name,
             part=part,
@@ -120,6 +123,11 @@ class Sampler:
         self.is_recorded &= self._record.add_measurement(row)
         self.rows.append(row)
         return row
+
+    def _next_position(self) -> int:
+        """Return a position that no other sampler of this experiment has taken meanwhile."""
+        taken = (*self.rows, *self._record.measurements(self._experiment))
+        return max((row.position for row in taken), default=-1) + 1
 
     def _sizes(self, arm: Arm, scenario: Scenario) -> Sizes | None:
         """Return the sizes with the first sample of an arm in a scenario: they are the same with all others."""

@@ -17,6 +17,7 @@ from buildopt.bench.alone import measure_alone
 from buildopt.bench.arms import Arm
 from buildopt.bench.comparison import Comparison, compare, conclude, guards
 from buildopt.bench.progress import Progress
+from buildopt.bench.sampling import Sampler
 from buildopt.bench.scenarios import Scenario
 from buildopt.bench.series import Place, Series, order_of_block, parse_place
 from buildopt.errors import MachineRefused
@@ -275,6 +276,15 @@ def test_guards_tell_what_an_arm_costs_beside_time(record: Record) -> None:
     assert max(guard.peak_bytes for guard in found) == 7 * 10**9
     assert {guard.test_seconds for guard in found} == {1.0, 3.0}
     assert sum(call[0] == "sizes" for call in lab.calls) == 2, "a walk through a target directory takes its time"
+
+
+def test_two_samplers_of_one_experiment_do_not_get_into_each_others_way(record: Record) -> None:
+    lab = FakeLab(SECONDS)
+    early = Sampler(lab, record, "e1")
+    run(lab, record)
+    early.take(SAME, LEAF, "screen row 1", repeats=0)
+    assert early.is_recorded
+    assert record.measurements("e1")[-1].part == "screen row 1"
 
 
 def test_measurements_for_something_else_do_not_count(record: Record) -> None:
