@@ -50,6 +50,8 @@ class Arm(NamedTuple):
     """Whether wall time decides: it changes how much is done at once, or where CPU time cannot be seen."""
     release: tuple[str, ...] | None = None
     """`config` for release builds, where it is not the same settings."""
+    by_crate: bool = False
+    """Whether Cargo is asked what each crate took."""
 
     def arguments(self, action: Action) -> tuple[str, ...]:
         """Return the arguments for Cargo in a scenario with this action."""

@@ -23,7 +23,7 @@ _STEPS: dict[Task, tuple[Step, ...]] = {
     "cycle": ("clippy", "test"),
 }  # fmt: skip
 _PLAIN = ("check", "clippy", "test")
-_UNASKED = ("-v", "--timings")  # nobody reads them here
+_UNASKED = ("-v", "--timings")  # nobody reads them here, but for the second where an arm wants it
 
 
 class Call(NamedTuple):
@@ -69,7 +69,7 @@ def calls(
         work = Work(scenario.name, _STEPS[scenario.task], profile.bench.features, release, False, None, None)
         found = _invocations(work, everything, workspace, components, cargo, None)
         found = found[:1] if scenario.task == "test-no-run" else found
-    return tuple(_call(invocation, more) for invocation in found)
+    return tuple(_call(invocation, more, by_crate=arm.by_crate) for invocation in found)
 
 
 def _declared(
@@ -113,8 +113,9 @@ def _invocations(
     return tuple(invocation for step in planned.steps for invocation in step.invocations)
 
 
-def _call(invocation: Invocation, more: tuple[str, ...]) -> Call:
-    argv = tuple(word for word in invocation.argv if word not in _UNASKED or not invocation.measured)
+def _call(invocation: Invocation, more: tuple[str, ...], *, by_crate: bool) -> Call:
+    unasked = _UNASKED[:1] if by_crate else _UNASKED
+    argv = tuple(word for word in invocation.argv if word not in unasked or not invocation.measured)
     runs_tests = not invocation.measured and argv[1] in ("test", "nextest")
     return Call(argv if argv[1] == "fmt" else _with(argv, more), invocation.measured, runs_tests)
 

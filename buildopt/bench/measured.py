@@ -30,6 +30,8 @@ class Measured(NamedTuple):
     """`failure`: the tests failed, or what was built before no longer builds."""
     test_seconds: float | None = None
     """Wall time of the tests themselves, where some ran."""
+    crates: Mapping[str, float] = {}
+    """Seconds by package of what was compiled, where the arm asks for it; units that ran at once all count in full."""
 
 
 class Sizes(NamedTuple):

@@ -11,6 +11,7 @@ from buildopt.bench.commands import Call
 from buildopt.bench.measured import Measured
 from buildopt.cargo.messages import MessageStream
 from buildopt.cargo.stderr import StderrReader
+from buildopt.cargo.timings import parse_timings
 from buildopt.host import Command, Host
 
 __all__ = ["Timed", "run_calls"]
@@ -59,6 +60,7 @@ def run_calls(
     peak = rebuilt = 0
     told = waited = False
     failed, words = None, ""
+    crates: dict[str, float] = {}
     for call in calls:
         stream, reader, tail = MessageStream(), StderrReader(), _Tail()
         told |= call.told
@@ -72,6 +74,8 @@ def run_calls(
         command = Command(call.argv, root, env, timeout_seconds)
         finished = host.run(command, on_stdout=on_stdout, on_stderr=on_stderr)
         reader.flush()
+        if reader.timings_path is not None:
+            _add_crates(host, Path(reader.timings_path), crates)
         wall += finished.wall_seconds
         cpu += finished.cpu_seconds
         peak = max(peak, finished.peak_bytes)
@@ -97,8 +101,16 @@ def run_calls(
         rebuilt=rebuilt if told else None,
         result="failure" if failed else "success",
         test_seconds=tested if any(call.tests for call in calls) else None,
+        crates=crates,
     )
     return Timed(measured, failed, words)
+
+
+def _add_crates(host: Host, report: Path, crates: dict[str, float]) -> None:
+    """Add what each package took by Cargo's report."""
+    html = host.files.read(report) or b""
+    for unit in parse_timings(html.decode(errors="replace")):
+        crates[unit.package] = crates.get(unit.package, 0.0) + unit.duration_seconds
 
 
 def _words(output: bytes, call: Call) -> str:

@@ -125,7 +125,7 @@ def hold_history(readings: Sequence[Reading], history: Sequence[float], *, kind:
         words = (
             "nothing measured"
             if value is None
-            else f"{_shown(value, kind)}; {len(known)} of {FEWEST} runs that it takes"
+            else f"{_shown(value, kind)}; {len(known)} of the {FEWEST} runs that a verdict needs"
         )
         return Answer("too few runs", "none", False, value, None, None, len(known), words)
     words = f"{_shown(value, kind)}, usually {_shown(expected.median, kind)} ({expected.runs} runs)"

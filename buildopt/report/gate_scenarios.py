@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from buildopt.measure.gate import RERUNS, Kind, Reading, hold_budget, hold_history, last_change
+from buildopt.measure.gate import RERUNS, Kind, Reading, changed_crates, hold_budget, hold_history, last_change
 from buildopt.profile.model import Budgets, Profile
 from buildopt.record import ExperimentRow, MeasurementRow
 from buildopt.report.gate_view import Change, GateLine
@@ -24,6 +25,8 @@ class Point(NamedTuple):
 
     experiment: ExperimentRow
     rows: tuple[MeasurementRow, ...]
+    crates: Mapping[str, float] = {}
+    """Seconds by package of the last build; empty where nobody asked."""
 
     def value(self, kind: Kind) -> float | None:
         """Return the least of the first three builds; of wall time the clean ones alone; None where there is none."""
@@ -59,7 +62,16 @@ def points(
         of = experiments.get(row.experiment)
         if of is not None and (of.profile_fingerprint, of.cargo) == (like.profile_fingerprint, like.cargo):
             found.setdefault(row.experiment, []).append(row)
-    return tuple(Point(experiments[name], tuple(of)) for name, of in found.items())
+    return tuple(Point(experiments[name], tuple(of), _crates(experiments[name], of[0])) for name, of in found.items())
+
+
+def _crates(experiment: ExperimentRow, row: MeasurementRow) -> Mapping[str, float]:
+    """Return what the document of a gate says of the crates of a scenario; nothing where it does not."""
+    try:
+        found = json.loads(experiment.document or "{}")["crates"][row.scenario]
+        return {str(package): float(seconds) for package, seconds in found.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 def scenario_lines(
@@ -107,6 +119,13 @@ def seconds(row: MeasurementRow, kind: Kind) -> float:
     return row.wall_seconds if row.test_seconds is None else row.test_seconds
 
 
+def _share(point: Point) -> dict[str, float]:
+    """Return the CPU seconds of an average build by package: divided as the crates' own times are."""
+    whole = sum(point.crates.values())
+    cpu = sum(row.cpu_seconds for row in point.rows) / len(point.rows)
+    return {package: cpu * seconds / whole for package, seconds in point.crates.items()} if whole > 0 else {}
+
+
 def _against_history(
     subject: str, kind: Kind, readings: Sequence[Reading], now: Point | None, before: Sequence[Point], reruns: int
 ) -> GateLine:
@@ -116,9 +135,12 @@ def _against_history(
     if answer.verdict not in ("regression", "improved") or now is None or answer.value is None:
         return line
     found = last_change([*(value for _, value in known), answer.value])
+    position, old, new = found or (len(known), 0.0, 0.0)
+    # What ran at once shares the processors: each crate gets its part of the CPU seconds, and a busy machine cancels out.
+    past = [each for point, _ in known[:position] if (each := _share(point))]
+    line = line._replace(crates=changed_crates(_share(now), past) if past and kind != "size" else ())
     if found is None:
         return line
-    position, old, new = found
     first = known[position][0] if position < len(known) else now
     since = len(known) + 1 - position
     return line._replace(change=Change(old, new, since, first.experiment.started_at, first.experiment.git_sha))

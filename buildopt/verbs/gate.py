@@ -89,7 +89,8 @@ class _Gate:
             experiment=self._experiment.id if gauged else None,
         )
         if gauged is not None:
-            self._record.finish_experiment(self._experiment.id, json.dumps(as_json(view)))
+            document = {**as_json(view), "crates": gauged.crates}
+            self._record.finish_experiment(self._experiment.id, json.dumps(document))
             self._record.prune(self._profile.record.keep_runs)
         return view
 
@@ -99,7 +100,7 @@ class _Gate:
         self._context.prepare_state()
         with open_lab() as laboratory:
             self._record.begin_experiment(self._experiment)
-            way = arm()._replace(name=ARM)
+            way = arm()._replace(name=ARM, by_crate=True)
             return measure(laboratory, self._record, self._experiment.id, way, scenarios, self._stand, tell)
 
     def _announcement(self, scenarios: Sequence[str]) -> str:
@@ -115,8 +116,10 @@ class _Gate:
             f"measures {builds} (about {format_duration(3 * sum(known))} of builds), and two more where it would fail"
         )
 
-    def _stand(self, scenario: str, rows: tuple[MeasurementRow, ...]) -> tuple[GateLine, ...]:
-        now = Point(self._experiment, rows) if rows else None
+    def _stand(
+        self, scenario: str, rows: tuple[MeasurementRow, ...], crates: Mapping[str, float] | None = None
+    ) -> tuple[GateLine, ...]:
+        now = Point(self._experiment, rows, crates or {}) if rows else None
         before = [point for point in self._history(scenario) if point.experiment.id != self._experiment.id]
         return scenario_lines(scenario, now, before, self._profile.budgets, cores=self._context.host.cores)
 
@@ -152,7 +155,7 @@ class _Gate:
         lines: list[GateLine] = []
         for scenario in wanted_scenarios(self._profile):
             if gauged is not None:
-                lines += self._stand(scenario, gauged.rows.get(scenario, ()))
+                lines += self._stand(scenario, gauged.rows.get(scenario, ()), gauged.crates.get(scenario, {}))
                 continue
             past = self._history(scenario)
             now = past[-1] if past else None

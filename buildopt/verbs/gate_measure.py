@@ -28,6 +28,8 @@ class Gauged(NamedTuple):
     """By scenario, in order; those that failed are left out."""
     artifacts: Mapping[str, int]
     """Bytes of what was built, by path in the target directory."""
+    crates: Mapping[str, Mapping[str, float]]
+    """By scenario, seconds by package of its last build."""
     broken: tuple[tuple[str, str], ...]
     """Scenarios whose build or tests fail, and what was said."""
 
@@ -49,7 +51,6 @@ def measure(
     artifacts: dict[str, int] = {}
     broken: list[tuple[str, str]] = []
     for number, scenario in enumerate(scenarios):
-        tell(Progress(f"{scenario.name}: building what it starts from"))
         try:
             for turn in range(1, ROUNDS + RERUNS + 1):
                 if turn == ROUNDS + 1 and not _wants_rerun(stand(scenario.name, _rows(sampler, scenario))):
@@ -69,7 +70,7 @@ def measure(
         tell(Progress("the record could not be written: the next gate will not know of this one", stays=True))
     failed = {name for name, _ in broken}
     rows = {each.name: _rows(sampler, each) for each in scenarios if each.name not in failed}
-    return Gauged(rows, artifacts, tuple(broken))
+    return Gauged(rows, artifacts, sampler.crates, tuple(broken))
 
 
 def artifact_sizes(host: Host, target: Path, pattern: str, built: Mapping[str, int]) -> dict[str, int]:

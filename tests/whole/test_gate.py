@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +19,7 @@ from buildopt.bench.progress import Progress
 from buildopt.bench.scenarios import Scenario
 from buildopt.cargo.model import Toolchain, Workspace
 from buildopt.errors import ArgumentError, ArmFailed, MachineRefused
-from buildopt.host import Finished
+from buildopt.host import Finished, Host
 from buildopt.record import Record
 from buildopt.report.gate_view import GateLine, GateView
 from buildopt.testing import ScriptedHost, finished
@@ -38,6 +41,7 @@ class Builds:
         self.seconds = seconds
         self.taken: list[str] = []
         self.external = 0.0
+        self.crates: dict[str, float] = {}
         self.target_bytes = 1000
         self.broken: str | None = None
         self.ends_with: BaseException | None = None
@@ -56,7 +60,8 @@ class Builds:
         cpu = left.pop(0) if len(left) > 1 else left[0]
         wall = cpu / (1 - self.external)
         self.host.time += wall
-        return Measured(wall, cpu, 10**8, self.external, False, True, self.host.time)
+        crates = self.crates if arm.by_crate else {}
+        return Measured(wall, cpu, 10**8, self.external, False, True, self.host.time, crates=crates)
 
     def sizes(self, arm: Arm) -> Sizes:
         return Sizes(self.target_bytes, 100, {"debug/app": 100, "wasm/release/app.wasm": 5000})
@@ -168,6 +173,27 @@ def test_a_level_that_changed_is_dated(ws: Ws) -> None:
     assert (change.runs, change.git_sha) == (3, "f00dfeed")
 
 
+def test_the_crates_that_cost_more_are_named_whatever_the_machine_did_meanwhile(ws: Ws) -> None:
+    for _ in range(10):
+        ws.gate({"leaf/build": [10.0]}, crates={"base": 2.0, "app": 8.0})
+    busy = {"base": 20.0, "app": 16.0, "heavy": 4.0}  # twice as long, all of them, and base five times
+    view = ws.gate({"leaf/build": [20.0]}, crates=busy, external=0.5)
+    found = [
+        (crate.package, crate.seconds, crate.before_seconds) for crate in line(view, "leaf/build", "history").crates
+    ]
+    assert found == [("base", 10.0, 2.0), ("heavy", 2.0, None)]
+
+
+@pytest.mark.parametrize("document", ["", "[]", '{"crates": 1}', '{"crates": {"leaf/build": {"a": "x"}}}', "[" * 9999])
+def test_a_document_that_says_nothing_of_crates_names_none(ws: Ws, document: str) -> None:
+    ten_days(ws)
+    with Record.open(ws.host, ws.root / ".buildopt") as record:
+        for each in record.experiments("gate", 20):
+            record.finish_experiment(each.id, document)
+    view = ws.gate({"leaf/build": [1.4]}, crates={"base": 1.0})
+    assert (view.failed, line(view, "leaf/build", "history").crates) == (True, ())
+
+
 def test_another_profile_and_another_compiler_have_their_own_history(ws: Ws) -> None:
     ten_days(ws)
     (ws.root / "buildopt.toml").write_text(PROFILE + "smallest-effect = 5\n")
@@ -259,3 +285,34 @@ def test_what_lies_in_the_target_directory_counts_where_nothing_was_built(
     assert artifact_sizes(ws.host, target, "web/*/*.wasm", {}) == {"web/a/x.wasm": 5, "web/b/y.wasm": 1}
     assert artifact_sizes(ws.host, target, "web/*.wasm", {}) == {}
     assert artifact_sizes(ws.host, target, "web/*/*.wasm", {"web/n/x.wasm": 7, "other": 1}) == {"web/n/x.wasm": 7}
+
+
+@pytest.mark.slow
+def test_a_real_workspace_is_measured_and_held(three_packages: Path, need: Callable[[str], Path]) -> None:
+    cargo = need("cargo")
+    subprocess.run([cargo, "generate-lockfile", "-q"], cwd=three_packages, check=True)
+    scenarios = '"clean/build" = "10m"\n"leaf/check" = "1ms"\n'
+    (three_packages / "buildopt.toml").write_text(
+        f'version = 1\n[bench]\nscenarios = ["leaf/check"]\n[budgets]\ncrates = 3\n[budgets.scenarios]\n{scenarios}'
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "XDG_CACHE_HOME": str(three_packages.parent),
+    }
+    summary = three_packages.parent / "gate.md"
+    ended = subprocess.run(
+        [sys.executable, "-m", "buildopt", "gate", "--json", "--markdown", summary],
+        cwd=three_packages, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    document = json.loads(ended.stdout)
+    assert (ended.returncode, document["gate"], document["exit_code"]) == (1, "failed", 1)
+    found = {(each["subject"], each["against"]): each["verdict"] for each in document["verdicts"]}
+    assert found["clean/build", "budget"] == "ok"
+    assert found["leaf/check", "budget"] == "over", "its CPU seconds alone are more than a millisecond"
+    assert found["crates", "budget"] == "ok"
+    assert "leaf&#47;check" in summary.read_text().split("<details>")[0]
+    with Record.open(Host(), three_packages / ".buildopt") as record:
+        (experiment,) = record.experiments("gate")
+    crates = json.loads(experiment.document or "")["crates"]
+    assert set(crates["clean/build"]) == {"base", "api", "app"}
