@@ -94,7 +94,10 @@ def choose_candidates(profile: Profile, today: Settings, around: Surroundings) -
     if profile.tune.candidates:
         named = _named(profile.tune.candidates)
         return Candidates(tuple(_legal(named, today, around, left_out)), tuple(left_out))
-    offered = [*_from_table(profile, today, left_out), *_from_host(today, around, left_out)]
+    unnamed: list[str] = []
+    offered = [*_from_table(profile, today, unnamed), *_from_host(today, around, left_out)]
+    if unnamed:
+        left_out.append(f"what changes the program, unless tune.may-change names it: {', '.join(unnamed)}")
     return Candidates(tuple(_legal(offered, today, around, left_out)), tuple(left_out))
 
 
@@ -109,7 +112,7 @@ def _ancestors(profile: Profile, name: str) -> list[str]:
     return chain
 
 
-def _from_table(profile: Profile, today: Settings, left_out: list[str]) -> Iterator[Candidate]:
+def _from_table(profile: Profile, today: Settings, unnamed: list[str]) -> Iterator[Candidate]:
     for setting in settings():
         name = setting.key.rpartition(".")[2] if setting.kind == "profile" else setting.key
         for place, values in setting.tries.items():
@@ -117,7 +120,7 @@ def _from_table(profile: Profile, today: Settings, left_out: list[str]) -> Itera
             wanted = _levels(setting, values, today.get(key, setting.in_dev))
             free = setting.changes != "artifact" or setting.same_program or place == "build-override"
             if wanted and not free and key not in profile.tune.may_change:
-                left_out.append(f'{key} changes what is built: tune.may-change = ["{key}"] lets it be tried')
+                unnamed.append(key)
                 continue
             apart = place in setting.apart or place == "flag"
             yield from (Candidate(((key, value),), apart) for value in wanted)

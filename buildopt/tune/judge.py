@@ -105,7 +105,7 @@ def judge_rows(
         floors = {name: each for name, (_, each) in single.items()}
         outcome, why = _outcome(found, floor, scenarios, floors, smallest_effect)
         if outcome == "helps" and metric == "wall":
-            outcome, why = "doubtful", "wall time of single builds: pairs have to settle it"
+            outcome, why = "doubtful", "wall time, not settled by pairs"
         both: dict[Metric, Found] = {each: fits[each][0][position] for each in fits}
         judged.append(Judged(candidate, outcome, found, metric, both, scenarios, floor, built, why))
     return tuple(judged)
@@ -130,7 +130,7 @@ def judge_row(
     floor = math.expm1(noise)
     outcome, why = _outcome(found, floor, scenarios, dict.fromkeys(weights, floor), smallest_effect)
     if outcome == "helps":
-        outcome, why = "doubtful", "one row is too little to adopt it"
+        outcome, why = "doubtful", "one build, not settled by pairs"
     both: dict[Metric, Found] = {"cpu": ratio(weights, "cpu"), "wall": ratio(weights, "wall")}
     return Judged(candidate, outcome, found, metric, both, scenarios, floor, 1, why)
 
@@ -194,4 +194,4 @@ def _outcome(
         return ("hurts", "slower") if found.low > 1 + _NOTHING else ("nothing", "no gain")
     if found.high < 1 and found.ratio < 1 / (1 + floor):
         return "helps", "faster"
-    return "doubtful", f"within what nothing at all seems to do ({100 * floor:.0f} %), or its interval holds 1"
+    return "doubtful", "not told from noise"

@@ -23,6 +23,7 @@ _GUARD_BUILDS = 2.0  # the tests of the whole, built and run
 _COARSEST = 0.25  # an effect that is larger needs no tuner
 _EDITS = 3
 _APART = 1.7  # what a row apart takes of a usual one: it is there because its effect may be large
+_REPEATS = 4  # of a block in which nothing clean is to be had
 _WIDTH = 1.96
 _MEDIAN = 1.25  # how much wider a median spreads than a mean
 
@@ -38,6 +39,8 @@ class Costs(NamedTuple):
     """The scenarios of them that a row repeats: those that cost little."""
     noise: float
     """Standard deviation of the logarithm of equal rows."""
+    busy: bool = False
+    """Whether other processes disturbed every row: then samples of pairs are repeated in vain before they count."""
 
 
 class Plan(NamedTuple):
@@ -137,7 +140,7 @@ def _pairs_seconds(candidates: int, pairs: int, costs: Costs) -> float:
     """Return what pairs of some candidates with one baseline take; each of these ways is first built once."""
     if not candidates or not pairs:
         return 0.0
-    one = 2 * pairs * sum(costs.sample_seconds.values())
+    one = (2 * pairs + (_REPEATS if costs.busy else 0)) * sum(costs.sample_seconds.values())
     return candidates * one + (1 + candidates) * costs.clean_seconds
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -115,6 +116,8 @@ class Study:
         )
         if chosen:
             result = self._confirm(plan, result)
+        if result.why_not is not None and len(chosen) > 1 and not result.unfinished:
+            result = self._confirm_less(plan, result)
         return result._replace(spent_seconds=self.spent, changes=tuple(self._changes))
 
     @property
@@ -138,7 +141,8 @@ class Study:
                     f"the workspace does not build with today's settings: {row.failed}", hint="mend it, then tune again"
                 )
             self._today.append(row)
-        return self._trials.costs(noise_of(self._today, self._ask.weights))
+        busy = all(row.polluted for row in self._today)
+        return self._trials.costs(noise_of(self._today, self._ask.weights))._replace(busy=busy)
 
     def _plan(self, costs: Costs) -> Plan:
         spent = self.spent
@@ -278,19 +282,30 @@ class Study:
         overall = weigh(found, self._ask.weights)
         slower = [each.scenario for each in found if each.decides and each.verdict == "slower"]
         failure = next((each.failure for each in found if each.failure), None)
+        early = any(each.decides and each.verdict == "unresolved" and each.pairs < plan.pairs for each in found)
         why = None
         if failure is not None:
             why = f"together they do not build: {failure}"
-        elif overall is None:
-            why = "the time was up before the confirmation could say anything: the same call goes on with it"
         elif slower:
             why = f"together they are slower in {', '.join(slower)}"
+        elif overall is None or (early and overall.high >= 1):
+            why = "the time was up before the confirmation was done: the same call goes on with it"
         elif overall.high >= 1 or overall.ratio > 1 - self._ask.smallest_effect:
             words = f"{overall.ratio:.2f} [{overall.low:.2f}, {overall.high:.2f}]"
             why = f"the confirmation shows no gain beyond {100 * self._ask.smallest_effect:.0f} %: {words}"
-        return result._replace(
-            whole=found, weighted=overall, why_not=why, unfinished=overall is None and failure is None
-        )
+        unfinished = why is not None and early and failure is None and not slower
+        return result._replace(whole=found, weighted=overall, why_not=why, unfinished=unfinished)
+
+    def _confirm_less(self, plan: Plan, result: Result) -> Result:
+        """Confirm what was chosen without the setting that is worst where the whole was worst, if there is time."""
+        if self._is_late(seconds_of(plan._replace(lines=0), result.costs, rows=0, doubtful=0)):
+            return result
+        compared = [each for each in result.whole if each.decides and each.pairs]
+        where = max(compared, key=lambda each: each.ratio).scenario if compared else ""
+        ratios = {each.candidate: each.scenarios[where].ratio for each in result.judged if where in each.scenarios}
+        worst = max(result.chosen, key=lambda each: ratios.get(each, math.inf))
+        self._changes.append(f"{result.why_not}; {worst.name} is left out, and the rest confirmed by itself")
+        return self._confirm(plan, result._replace(chosen=tuple(each for each in result.chosen if each != worst)))
 
     def _pairs(
         self, baseline: Arm, arms: Mapping[Candidate, Arm], pairs: int, reserve: float

@@ -193,3 +193,20 @@ def test_a_confirmation_without_time_is_unfinished_and_the_next_call_ends_it(rec
     again = tuned(World(TRUTH), record)
     assert not again.unfinished
     assert again.why_not is None
+
+
+def test_a_setting_that_spoils_the_whole_is_left_out_and_the_rest_confirmed(record: Record) -> None:
+    world = World({"debug=0": 0.8, "overflow-checks=false": 0.93})
+    seconds = world._seconds
+
+    def together(arm: Any, scenario: str) -> float:
+        both = {"debug=0", "overflow-checks=false"} <= set(arm.config)
+        return seconds(arm, scenario) * (
+            2.0 if both and arm.name.startswith("all: ") and scenario == "leaf/build" else 1.0
+        )
+
+    world._seconds = together  # type: ignore[method-assign]
+    result = tuned(world, record)
+    assert names(result) == {"debug=0"}
+    assert result.why_not is None
+    assert any("overflow-checks=false is left out" in text for text in result.changes)
