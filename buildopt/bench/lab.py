@@ -15,16 +15,16 @@ from typing import NamedTuple
 
 from buildopt.bench.arms import Arm
 from buildopt.bench.commands import Call, calls
-from buildopt.bench.measured import Measured, Sizes
+from buildopt.bench.measured import Measured, Sizes, artifacts_in
 from buildopt.bench.own_cache import OwnCache
 from buildopt.bench.place import Copies, Surround, surround
 from buildopt.bench.revision import Switch, find_revision, switch
 from buildopt.bench.scenarios import EDITS, Scenario, choose_targets
 from buildopt.bench.scratch import open_scratch
 from buildopt.bench.site import SWITCHED, Site, Spot
-from buildopt.bench.timed import Timed, run_calls
+from buildopt.bench.timed import DISK_FULL, Timed, run_calls
 from buildopt.cargo.model import Workspace
-from buildopt.errors import ArgumentError, ArmFailed, MachineRefused, ToolMissing, UnsafePath
+from buildopt.errors import ArgumentError, ArmFailed, BuildoptError, MachineRefused, ToolMissing, UnsafePath
 from buildopt.host import Host
 from buildopt.host.copies import remove_tree, tree_bytes
 from buildopt.profile.model import Profile
@@ -34,7 +34,6 @@ __all__ = ["Lab", "Measured", "Sizes"]
 
 _LEAST_FREE = 1 << 30
 _PREPARE_SECONDS = 4 * 3600.0
-_NOT_ARTIFACTS = (".d", ".rlib", ".rmeta", ".pdb", ".dwp")
 
 
 class _Bench:
@@ -156,18 +155,14 @@ class Lab:
             timed = self._timed(run)
         if timed.failed is not None:
             run.bench.ready = None
+            if timed.words == DISK_FULL:
+                raise _failed(run, timed)
         return timed.measured
 
     def sizes(self, arm: Arm) -> Sizes:
         """Return what the target directory of an arm holds now; zeros for one that was not built."""
         bench = self._bench(arm)
-        artifacts = {
-            path.relative_to(bench.target).as_posix(): path.stat().st_size
-            for pattern in ("*/.cargo-lock", "*/*/.cargo-lock")
-            for lock in bench.target.glob(pattern)
-            for path in sorted(lock.parent.iterdir())
-            if path.is_file() and not path.is_symlink() and path.name[0] != "." and path.suffix not in _NOT_ARTIFACTS
-        }
+        artifacts = artifacts_in(bench.target, self._copies.workspace)
         return Sizes(tree_bytes(bench.target), sum(artifacts.values()) if artifacts else None, artifacts)
 
     def forget(self, arm: Arm) -> None:
@@ -233,6 +228,8 @@ class Lab:
         )
         run.bench.seen = marks
         run.bench.slowest = max(run.bench.slowest, timed.measured.wall_seconds)
+        if run.arm.kind == "plain":  # `cargo test` builds and runs in one
+            timed = timed._replace(measured=timed.measured._replace(test_seconds=None))
         return timed
 
     def _calls(self, run: _Run) -> tuple[Call, ...]:
@@ -325,8 +322,12 @@ def _key(arm: Arm) -> str:
     return repr(arm)
 
 
-def _failed(run: _Run, timed: Timed) -> ArmFailed:
+def _failed(run: _Run, timed: Timed) -> BuildoptError:
     assert timed.failed is not None
+    if timed.words == DISK_FULL:
+        return MachineRefused(
+            f"{run.bench.target}: {DISK_FULL}", hint="free some, or set XDG_CACHE_HOME to another disk"
+        )
     what = "the tests fail" if timed.failed.tests else f"cargo {timed.failed.argv[1]} fails"
     return ArmFailed(f"{run.arm.name}: {run.scenario.name}: {what}: {timed.words}")
 

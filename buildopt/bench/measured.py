@@ -1,11 +1,16 @@
-"""What one timed run was, and what its builds left. Pure."""
+"""What one timed run was, and what its builds left."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, NamedTuple
 
-__all__ = ["Measured", "Sizes"]
+from buildopt.cargo.model import Workspace
+
+__all__ = ["Measured", "Sizes", "artifacts_in"]
+
+_MADE = frozenset(("bin", "cdylib", "dylib", "staticlib"))
 
 
 class Measured(NamedTuple):
@@ -42,3 +47,21 @@ class Sizes(NamedTuple):
     """Binaries and libraries for others together; None where the last build made none."""
     artifacts: Mapping[str, int] = {}
     """Each of them, by its path in the target directory."""
+
+
+def artifacts_in(target: Path, workspace: Workspace) -> dict[str, int]:
+    """Return the binaries and the libraries for others that members have in a target directory: size in bytes by path."""
+    made = [one.name for package in workspace.members for one in package.targets if _MADE.intersection(one.kinds)]
+    names = {
+        prefix + name
+        for made_name in made
+        for name in (made_name, made_name.replace("-", "_"))
+        for prefix in ("", "lib")
+    }
+    folders = {lock.parent for pattern in ("*/.cargo*lock", "*/*/.cargo*lock") for lock in target.glob(pattern)}
+    return {
+        path.relative_to(target).as_posix(): path.stat().st_size
+        for folder in sorted(folders)
+        for path in sorted(folder.iterdir())
+        if path.name.partition(".")[0] in names and path.suffix not in (".d", ".rlib", ".rmeta") and path.is_file()
+    }

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from buildopt.bench.tree import Tree, copy_untracked, neutral
+from buildopt.bench.tree import Tree, copy_untracked, give_history, neutral, repository_of
 from buildopt.cargo.changes import GIT_ENVIRONMENT
 from buildopt.cargo.model import Workspace
 from buildopt.errors import ArgumentError, MachineRefused
@@ -44,7 +44,7 @@ def export_revision(host: Host, workspace: Workspace, commit: str, top: Path) ->
     """
     root = workspace.root
     tree = Tree(top, top / root.relative_to(root.anchor))
-    repository = Path(os.fsdecode(_asked(host, root, "rev-parse", "--show-toplevel").removesuffix(b"\n")))
+    repository = _repository(host, root)
     host.files.make_directory(top)
     index = {"GIT_INDEX_FILE": str(top / "index")}
     _asked(host, repository, "read-tree", commit, env=index)
@@ -54,12 +54,13 @@ def export_revision(host: Host, workspace: Workspace, commit: str, top: Path) ->
         raise ArgumentError(f"revision {commit[:12]} has no Cargo.toml in {root}", hint="name one that has")
     copy_untracked(host, workspace, tree)
     neutral(host, workspace, tree)
+    give_history(host, root, tree, commit)
     return tree
 
 
 def switch(host: Host, workspace: Workspace, here: Tree, there: Tree) -> tuple[Switch, ...]:
     """Return what a switch from `here` to `there` changes among the files that git tracks in either."""
-    repository = Path(os.fsdecode(_asked(host, workspace.root, "rev-parse", "--show-toplevel").removesuffix(b"\n")))
+    repository = _repository(host, workspace.root)
     tracked = _asked(host, repository, "ls-files", "-z", "--cached").split(b"\0")
     names = {os.fsdecode(name) for name in tracked if name} | set(_below(there.path(repository)))
     found = []
@@ -68,6 +69,13 @@ def switch(host: Host, workspace: Workspace, here: Tree, there: Tree) -> tuple[S
         if one != other:
             found.append(Switch(str((here.path(repository) / name).relative_to(here.top)), one, other))
     return tuple(found)
+
+
+def _repository(host: Host, root: Path) -> Path:
+    found = repository_of(host, root)
+    if found is None:
+        raise ArgumentError(f"{root} is in no git repository", hint="a revision needs one")
+    return found
 
 
 def _below(folder: Path) -> Iterable[str]:

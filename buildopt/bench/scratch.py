@@ -15,6 +15,7 @@ from buildopt.errors import MachineRefused
 from buildopt.host import Host
 from buildopt.host.copies import remove_tree
 from buildopt.host.files import digest
+from buildopt.host.process import end_processes_in
 
 __all__ = ["open_scratch"]
 
@@ -40,6 +41,7 @@ def open_scratch(host: Host, root: Path) -> Iterator[tuple[Path, int]]:
             )
         left = [name for name in files.folders(home) if name.startswith("use-")]
         for name in left:
+            end_processes_in(home / name)
             remove_tree(home / name)
         files.write(holder, f"{os.getpid()}\n".encode(), flush=False)
         folder = home / f"use-{os.getpid()}-{host.now():.0f}"

@@ -14,7 +14,10 @@ from buildopt.cargo.stderr import StderrReader
 from buildopt.cargo.timings import parse_timings
 from buildopt.host import Command, Host
 
-__all__ = ["Timed", "run_calls"]
+__all__ = ["DISK_FULL", "Timed", "run_calls"]
+
+DISK_FULL = "No space left on device"
+"""The system's own words."""
 
 _TAIL_BYTES = 65_536
 _LINE_CHARACTERS = 300
@@ -115,6 +118,8 @@ def _add_crates(host: Host, report: Path, crates: dict[str, float]) -> None:
 
 def _words(output: bytes, call: Call) -> str:
     """Return the line that says best why a call failed."""
+    if DISK_FULL.encode() in output:
+        return DISK_FULL
     lines = [_ANSI.sub("", line).strip() for line in output.decode(errors="replace").splitlines()]
     lines = [line[:_LINE_CHARACTERS] for line in lines if line]
     patterns = (r"^test .* FAILED|^FAIL \[|^\S+ \.\.\. FAILED", r"^error") if call.tests else (r"^error",)

@@ -17,10 +17,20 @@ from buildopt.cargo.model import Workspace
 from buildopt.cargo.root import find_root
 from buildopt.errors import BuildoptError, MachineRefused
 from buildopt.host import Command, Host
-from buildopt.host.copies import copy_entry
+from buildopt.host.copies import copy_entry, copy_folder, remove_tree
 from buildopt.host.trees import Status, walk
 
-__all__ = ["Tree", "copy_tree", "copy_untracked", "duplicate", "files_of", "neutral", "parts"]
+__all__ = [
+    "Tree",
+    "copy_tree",
+    "copy_untracked",
+    "duplicate",
+    "files_of",
+    "give_history",
+    "neutral",
+    "parts",
+    "repository_of",
+]
 
 _SKIPPED = frozenset((".git", ".hg", ".jj", ".svn", ".buildopt", "node_modules", ".nox", ".venv"))
 _ALWAYS = ("Cargo.lock", "rust-toolchain", "rust-toolchain.toml", ".cargo/config", ".cargo/config.toml")
@@ -41,30 +51,25 @@ class Tree(NamedTuple):
         return self.top / original.relative_to(original.anchor)
 
 
-def parts(host: Host, workspace: Workspace) -> tuple[Path, ...]:
-    """Return the folders that hold the workspace: its root, and packages outside of it; none lies in another.
-
-    Raises MachineRefused when one of them is the home folder or the whole disk, which nobody wants copied.
-    """
+def parts(workspace: Workspace) -> tuple[Path, ...]:
+    """Return the folders that hold the workspace: its root, and packages outside of it; none lies in another."""
     found = [workspace.root]
     for package in sorted(workspace.packages, key=lambda package: len(package.directory.parts)):
         if not any(package.directory.is_relative_to(part) for part in found):
             found.append(package.directory)
-    home = Path(host.environ.get("HOME") or "/")
-    for part in found:
-        if home.is_relative_to(part):
-            raise MachineRefused(
-                f"{part} would have to be copied as a whole", hint="move the package into a folder of its own"
-            )
     return tuple(part for part in found if not any(part != other and part.is_relative_to(other) for other in found))
 
 
 def files_of(host: Host, part: Path) -> Iterator[str]:
     """Yield the files below `part` that are copied, relative to it: those that git knows of or would add.
 
-    Without git it is all but build directories.
+    Without git it is all but build directories. Raises MachineRefused when that is the home folder or the whole disk.
     """
     listed = _known_to_git(host, part)
+    if listed is None and Path(host.environ.get("HOME") or "/").is_relative_to(part):
+        raise MachineRefused(
+            f"all of {part} would have to be copied", hint="move the package into a folder of its own, or use git there"
+        )
     yield from _walked(part) if listed is None else _spread(part, listed)
 
 
@@ -75,18 +80,51 @@ def copy_tree(host: Host, workspace: Workspace, top: Path) -> Tree:
     has generated. Raises MachineRefused when the disk is full.
     """
     tree = Tree(top, top / workspace.root.relative_to(workspace.root.anchor))
-    for part in parts(host, workspace):
+    for part in parts(workspace):
         for name in files_of(host, part):
             copy_entry(part / name, tree.path(part) / name)
     copy_untracked(host, workspace, tree)
     neutral(host, workspace, tree)
+    give_history(host, workspace.root, tree, "HEAD")
     return tree
+
+
+def give_history(host: Host, root: Path, tree: Tree, commit: str) -> None:
+    """Let the copy be a git repository of its own at `commit`, whose objects are those of the original.
+
+    Build scripts ask git for versions, and Cargo asks it which files a package has. Without it the copy is still one.
+    """
+    repository = repository_of(host, root)
+    if repository is None:
+        return
+    beside = tree.top / "history"
+    copied = tree.path(repository)
+    steps = (
+        (repository, ("clone", "--quiet", "--shared", "--no-checkout", "--", str(repository), str(beside))),
+        (repository, ("--git-dir", str(beside / ".git"), "update-ref", "--no-deref", "HEAD", commit)),
+        (copied, ("reset", "--quiet", "--mixed")),
+    )
+    for directory, arguments in steps:
+        if directory == copied:
+            host.files.replace(beside / ".git", copied / ".git", flush=False)
+        found = host.run(Command(("git", *arguments), directory, GIT_ENVIRONMENT, _TIMEOUT_SECONDS))
+        if found.returncode != 0:
+            break
+    remove_tree(beside)
+
+
+def repository_of(host: Host, root: Path) -> Path | None:
+    """Return the top folder of the git repository around `root`; None when there is none, or no git."""
+    if host.which("git") is None:
+        return None
+    found = host.run(Command(("git", "rev-parse", "--show-toplevel"), root, GIT_ENVIRONMENT, _TIMEOUT_SECONDS))
+    path = os.fsdecode(found.stdout.removesuffix(b"\n"))
+    return Path(path) if found.returncode == 0 and path else None
 
 
 def duplicate(tree: Tree, top: Path) -> Tree:
     """Copy a copy, below another top."""
-    for name in _walked(tree.top):
-        copy_entry(tree.top / name, top / name)
+    copy_folder(tree.top, top)
     return Tree(top, top / tree.root.relative_to(tree.top))
 
 

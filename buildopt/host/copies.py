@@ -11,7 +11,7 @@ from pathlib import Path
 
 from buildopt.errors import MachineRefused
 
-__all__ = ["copy_entry", "remove_tree", "tree_bytes"]
+__all__ = ["copy_entry", "copy_folder", "remove_tree", "tree_bytes"]
 
 _TRIES = 20
 _PAUSE_SECONDS = 0.05
@@ -31,8 +31,15 @@ def copy_entry(source: Path, target: Path) -> None:
     except (FileNotFoundError, FileExistsError):
         return
     except OSError as error:
-        hint = "free some disk space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
-        raise MachineRefused(f"cannot copy {source} to {target}: {error.strerror or error}", hint=hint) from error
+        raise _refused(source, target, error) from error
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a directory and all in it, symlinks as they are, to `target`, which must not exist. Raises as `copy_entry`."""
+    try:
+        shutil.copytree(source, target, symlinks=True)
+    except (OSError, shutil.Error) as error:
+        raise _refused(source, target, error) from error
 
 
 def remove_tree(path: Path) -> None:
@@ -78,6 +85,11 @@ def tree_bytes(path: Path) -> int:
         except OSError:
             continue  # it went away meanwhile
     return total
+
+
+def _refused(source: Path, target: Path, error: OSError) -> MachineRefused:
+    hint = "free some disk space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+    return MachineRefused(f"cannot copy {source} to {target}: {error.strerror or error}", hint=hint)
 
 
 def _open_up(path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from buildopt.errors import MachineRefused, ToolMissing
 from buildopt.host.signals import Cancel, interrupts_held_back, woken_by_signals
 
-__all__ = ["Command", "Finished", "run_command"]
+__all__ = ["Command", "Finished", "end_processes_in", "run_command"]
 
 _GRACE_SECONDS = (
     0.05  # between TERM and KILL: cargo and build scripts end at once; rustc only frees its memory, which KILL does too
@@ -237,6 +237,31 @@ def _kill_session(session: int) -> None:
             return
         _signal_all(session, living, signal.SIGKILL)
         time.sleep(0.005)
+
+
+def end_processes_in(folder: Path) -> None:
+    """Kill every process that works in `folder` or below: what a killed buildopt left running there. Linux only."""
+    for _ in range(20):
+        found = _working_in(f"{folder}/")
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _working_in(prefix: str) -> list[int]:
+    try:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if f"{os.readlink(f'/proc/{pid}/cwd')}/".startswith(prefix) and pid != os.getpid():
+                found.append(pid)
+    return found
 
 
 def _signal_all(session: int, pids: list[int], number: int) -> None:

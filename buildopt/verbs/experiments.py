@@ -57,7 +57,7 @@ def new_experiment(context: Context, kind: str, key: str) -> ExperimentRow:
 def content_digest(context: Context) -> str:
     """Return a digest of every file that the scratch copy of this workspace would have."""
     total = hashlib.blake2b(digest_size=16)
-    for part in parts(context.host, context.workspace):
+    for part in parts(context.workspace):
         for name in sorted(files_of(context.host, part)):
             content = context.host.files.read(part / name) or b""
             total.update(f"{part / name}\0{len(content)}\0".encode(errors="surrogateescape"))
