@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from buildopt import profile as profiles
 from buildopt.bench.config_lines import OWN_KEYS, Ground, Settings, config_lines, refuse, unknown
 from buildopt.bench.scenarios import Action
+from buildopt.cargo.settings import known_profile_keys
 from buildopt.generate.host_config import host_settings
 from buildopt.profile.model import CargoProfile, Profile
 from buildopt.profile.presets import preset_names
@@ -72,7 +73,7 @@ def parse_arm(text: str, ground: Ground) -> Arm:
     if text == "plain":
         return Arm(text, kind="plain")
     if text == "declared":
-        return _of_profile(text, ground.profile, ground)._replace(kind="declared")
+        return _declared(ground)
     if text.startswith("rev:"):
         revision = text.removeprefix("rev:")
         if not revision or revision.startswith("-"):
@@ -148,6 +149,15 @@ def _of_machine(profile: Profile, ground: Ground) -> dict[str, Any]:
     return {key: value for key, value in named.items() if value is not None}
 
 
+def _declared(ground: Ground) -> Arm:
+    """Return the arm whose stages name their own Cargo profiles: it has only what stands beside these."""
+    today, _ = _both(ground.profile, ground)
+    arm = settings_arm("declared", {key: today[key] for key in OWN_KEYS if key in today}, ground)
+    incremental = ground.profile.incremental
+    off = incremental is not None and not (incremental.ci if ground.host.in_ci else incremental.local)
+    return arm._replace(kind="declared", env={"CARGO_INCREMENTAL": "0"} if off else arm.env)
+
+
 def _of_profile(name: str, profile: Profile, ground: Ground) -> Arm:
     settings, release = _both(profile, ground)
     return settings_arm(name, settings, ground, release=release)
@@ -173,6 +183,8 @@ def _named(name: str, ground: Ground) -> tuple[Settings, Settings | None]:
     if name in preset_names():
         text = f'version = 1\nextends = ["{name}"]\n'.encode()
         return _both(_loaded(ground, ground.root / "buildopt.toml", text), ground)
+    if name in known_profile_keys() or name in OWN_KEYS:
+        raise unknown(name, f"write {name}=VALUE")
     known = ["default", "current", *preset_names(), *declared, "plain", "declared"]
     hint = did_you_mean(name, known) or f"there are {', '.join(known)}, rev:REVISION, FILE.toml, and KEY=VALUE"
     raise unknown(name, hint)
