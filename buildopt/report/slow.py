@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from buildopt.cargo.crate_graph import CrateGraph
 from buildopt.cargo.model import Package
-from buildopt.measure.critical_path import Job, Link, critical_path, schedule, serial_stretches
+from buildopt.measure.critical_path import Job, Link, critical_path, most_at_once, schedule, serial_stretches
 from buildopt.record import Record, UnitRow
 from buildopt.report.slow_bounds import Where, bound_of, bounds, fastest_rebuilds, todo_for
 from buildopt.report.slow_dependencies import dependencies, duplicates, read_built
@@ -26,6 +26,7 @@ _ROUNDING_SECONDS = 0.02
 _WELL_MODELLED = 1.15
 _BUSY = 2.0  # on a quiet machine it is near 1 (ripgrep, clean: 1.05)
 _WORTH_PROCESSORS = 0.1
+_HELD_BACK = 0.1
 
 
 class Surroundings(NamedTuple):
@@ -51,7 +52,8 @@ def view_slow(record: Record, build: Build | None, around: Surroundings, notes: 
         said = (*notes, f"the record holds no build that rebuilt anything → {around.again}")
         return SlowView(None, said, 1, 0.0, ("", ""), (), (), (), (), (), (), scripts, ())
     jobs = jobs_of(build.units, around.graph)
-    cores = build.cores(jobs)
+    path = critical_path(jobs)
+    cores = _cores(build, jobs, path)
     places = _places(build, jobs, around.graph, [each.units for each in recent])
     model = schedule(jobs, cores).seconds
 
@@ -63,11 +65,11 @@ def view_slow(record: Record, build: Build | None, around: Surroundings, notes: 
     unlimited = schedule(jobs, None)
     return SlowView(
         build,
-        (*notes, *_notes(build, around.again, model)),
+        (*notes, *_notes(build, around.again, model, cores)),
         cores,
         model,
         _verdict(build, cores, unlimited.seconds),
-        tuple(_link(link, build.units, places) for link in critical_path(jobs)),
+        tuple(_link(link, build.units, places) for link in path),
         tuple(_link(link, build.units, places) for link in critical_path(unlimited.moved(jobs))),
         _serial(build, jobs, places) if cores > 1 else (),
         bounds(build.units, places),
@@ -76,6 +78,13 @@ def view_slow(record: Record, build: Build | None, around: Surroundings, notes: 
         scripts,
         _more_cores(jobs, cores, model),
     )
+
+
+def _cores(build: Build, jobs: Sequence[Job], path: Sequence[Link]) -> int:
+    """Return how many units Cargo ran at once: one for each processor, unless it was told otherwise."""
+    most, processors = most_at_once(jobs), build.run.cores or 1
+    held_back = sum(link.waited_seconds for link in path) > _HELD_BACK * build.seconds
+    return most if held_back and most else max(processors, most)
 
 
 def _places(build: Build, jobs: Sequence[Job], graph: CrateGraph, runs: Sequence[Sequence[UnitRow]]) -> list[Where]:
@@ -108,7 +117,7 @@ def _waiting(jobs: Sequence[Job]) -> list[int]:
     return counts
 
 
-def _notes(build: Build, again: str, model: float) -> list[str]:
+def _notes(build: Build, again: str, model: float, cores: int) -> list[str]:
     notes = []
     total = build.rebuilt + build.fresh
     if not build.mostly_rebuilt:
@@ -122,6 +131,12 @@ def _notes(build: Build, again: str, model: float) -> list[str]:
         )
     if build.run.polluted:
         notes.append(f"its times are not clean ({build.run.polluted}) → {again}")
+    processors = build.run.cores or cores
+    if cores < processors:
+        notes.append(
+            f"Cargo ran no more than {_units(cores)} at once, on {processors} processors → see who says so: buildopt doctor"
+            " (build.jobs), or CARGO_BUILD_JOBS"
+        )
     if build.cpu_seconds and build.work_seconds > _BUSY * build.cpu_seconds:
         times = build.work_seconds / build.cpu_seconds
         notes.append(
@@ -193,3 +208,7 @@ def _more_cores(jobs: Sequence[Job], cores: int, model: float) -> tuple[MoreCore
         rows.append(MoreCores(count, takes, 1 - takes / model if model else 0.0, todo))
         before = takes
     return tuple(rows)
+
+
+def _units(count: int) -> str:
+    return f"{count} unit{'' if count == 1 else 's'}"

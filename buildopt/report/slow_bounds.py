@@ -93,7 +93,7 @@ def todo_for(unit: UnitRow, where: Where, kind: Kind) -> str:
         case "codegen":
             return _measure("debug=line-tables-only" if ours else "package.*.debug=0", "clean/build")
         case "link":
-            return _measure("linker=mold", "leaf/build")
+            return f"{_measure('linker=NAME', 'leaf/build')}, NAME being one that buildopt doctor lists"
         case "executable":
             return "edit something it uses and build again: the record then tells linking from code generation"
 

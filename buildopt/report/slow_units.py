@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from buildopt.cargo.crate_graph import CrateGraph
-from buildopt.measure.critical_path import Job, Need, most_at_once
+from buildopt.measure.critical_path import Job, Need
 from buildopt.record import Record, RunRow, UnitRow
 
 __all__ = ["Build", "built_packages", "find_build", "jobs_of", "label", "packages_by_unit"]
@@ -49,10 +49,6 @@ class Build(NamedTuple):
     def mostly_rebuilt(self) -> bool:
         """Whether it rebuilt at least half of what it covers."""
         return self.rebuilt >= self.fresh
-
-    def cores(self, jobs: Sequence[Job]) -> int:
-        """Return how many units it ran at once: those of the machine, or more where Cargo was told so."""
-        return max(self.run.cores or 1, most_at_once(jobs))
 
 
 def find_build(record: Record) -> Build | None:

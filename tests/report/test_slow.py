@@ -209,6 +209,19 @@ def test_without_a_graph_single_units_are_still_shown(record: Record, add: Calla
     assert not view.dependencies
 
 
+def test_a_build_that_was_held_to_one_unit_at_a_time_says_so(record: Record, add: Callable[..., None]) -> None:
+    serial, at = [], 0.1
+    for row in UNITS:
+        serial.append(row._replace(start_seconds=at))
+        at += row.duration_seconds or 0.0
+    add(60, tuple(serial))
+    view = look(record)
+    assert view.cores == 1
+    assert view.model_seconds == pytest.approx(20.0)
+    assert any("no more than 1 unit at once, on 2 processors" in note for note in view.notes)
+    assert [row.cores for row in view.more_cores] == [2, 4, None]
+
+
 def test_what_a_dependency_needs_for_its_gate(record: Record, add: Callable[..., None]) -> None:
     add(60, (*UNITS, unit("app", 9.0, 1.0, target='test "it"'), unit("checker", 0.2, 2.0, 1.0)))
 
