@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -62,7 +63,7 @@ def measure_alone(
             continue
         tell(Progress(f"{scenario.name}: building what {arm.name} starts from"))
         try:
-            lab.prepare(arm, scenario)
+            sampler.prepare(arm, scenario)
             for done, sample in enumerate(missing):
                 cost = sampler.cost(arm, scenario) or 0.0
                 if deadline is not None and sampler.now() + cost > deadline:
@@ -71,7 +72,8 @@ def measure_alone(
                 left = len(missing) - done + samples * (len(scenarios) - number - 1)
                 text = f"{scenario.name}: {arm.name}, sample {sample} of {samples}"
                 tell(Progress(text, None if usual is None else usual * left))
-                sampler.take(arm, scenario, f"sample {sample}", repeats=1)
+                until = math.inf if deadline is None else deadline
+                sampler.take(arm, scenario, f"sample {sample}", repeats=1, until=until)
         except ArmFailed as error:
             failures[scenario.name] = error.message
             tell(Progress(f"{scenario.name}: {arm.name} cannot be measured: {error.message}", stays=True))

@@ -122,7 +122,7 @@ class _Study:
                 break
             self._tell(Progress(f"{scenario.name}: building what {arm.name} starts from"))
             try:
-                longest = max(longest, self.sampler.lab.prepare(arm, scenario))
+                longest = max(longest, self.sampler.prepare(arm, scenario))
             except ArmFailed as error:
                 if arm is self._baseline:
                     for each in arms:
@@ -151,7 +151,10 @@ class _Study:
                 return
             self._tell(self._progress(arm, scenario, series, work, until))
             measured = self._baseline if letter == "A" else arm
-            taken = self.sampler.take(measured, scenario, str(Place(tag, block, number, letter)), repeats=repeats)
+            part = str(Place(tag, block, number, letter))
+            # The other sample of the pair has to come in time, too.
+            limit = until - self._pair_cost(arm, scenario, 0.0) / 2 * (number % 2)
+            taken = self.sampler.take(measured, scenario, part, repeats=repeats, until=limit)
             repeats -= sum(row.polluted is not None for row in taken)
             for row in taken:
                 series.add(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from buildopt.measure.samples import pollution
 from buildopt.record import MeasurementRow, Record
 
 __all__ = ["Laboratory", "Sampler"]
+
+_WHOLE = ("clean", "release", "second-tree")
 
 
 class Laboratory(Protocol):
@@ -67,11 +70,20 @@ class Sampler:
         """Return what a sample took on average, whatever it was of; None before the first."""
         return sum(self._costs.values()) / len(self._costs) if self._costs else None
 
-    def take(self, arm: Arm, scenario: Scenario, part: str, *, repeats: int) -> Sequence[MeasurementRow]:
+    def prepare(self, arm: Arm, scenario: Scenario) -> float:
+        """Build what a sample starts from, and return the seconds that took; ArmFailed when the arm does not build."""
+        seconds = self.lab.prepare(arm, scenario)
+        if scenario.action in _WHOLE:  # a sample is the same build again
+            self._costs.setdefault((arm.name, scenario.name), seconds)
+        return seconds
+
+    def take(
+        self, arm: Arm, scenario: Scenario, part: str, *, repeats: int, until: float = math.inf
+    ) -> Sequence[MeasurementRow]:
         """Take one sample and return its row, after those that it replaces.
 
-        A polluted one is repeated until it is clean, at most `repeats` times; a failed one once. Raises ArmFailed when it
-        failed twice.
+        A polluted one is repeated until it is clean, at most `repeats` times, and not beyond the time `until`; a failed one
+        once. Raises ArmFailed when it failed twice.
         """
         began = self.now()
         taken: list[MeasurementRow] = []
@@ -89,7 +101,7 @@ class Sampler:
                 failures += 1
                 if failures > 1:
                     raise ArmFailed(f"{arm.name}: {scenario.name}: the build or its tests failed, twice in a row")
-            elif row.polluted is None or repeats <= 0:
+            elif row.polluted is None or repeats <= 0 or self.now() + (self.now() - began) / len(taken) > until:
                 break
             else:
                 repeats -= 1

@@ -224,6 +224,21 @@ def test_the_time_is_shared_among_the_scenarios_and_kept(record: Record) -> None
     assert all(comparison.verdict == "unresolved" for comparison in found)
 
 
+def test_disturbed_samples_are_not_repeated_beyond_the_time_there_is(record: Record) -> None:
+    lab = FakeLab({"default": 60.0, "debug=0": 60.0})
+    lab.external = 0.8
+    clean = Scenario("clean", "build")
+    (found,) = deciding(run(lab, record, scenarios=(clean,), deadline=lab.host.time + 200))
+    assert found.pairs == 1
+    assert lab.host.time - 1_700_000_000 <= 210
+
+
+def test_a_clean_build_that_cannot_be_measured_in_time_is_not_begun(record: Record) -> None:
+    lab = FakeLab({"default": 60.0, "debug=0": 60.0})
+    (found,) = deciding(run(lab, record, scenarios=(Scenario("clean", "build"),), deadline=lab.host.time + 39))
+    assert (found.pairs, lab.samples()) == (0, 0), "two were prepared in ten seconds each, two builds more take as long"
+
+
 def test_what_there_is_no_time_to_prepare_is_left_out(record: Record) -> None:
     lab = FakeLab(SECONDS)
     said: list[Progress] = []
