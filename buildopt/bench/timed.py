@@ -122,9 +122,11 @@ def _words(output: bytes, call: Call) -> str:
         return DISK_FULL
     lines = [_ANSI.sub("", line).strip() for line in output.decode(errors="replace").splitlines()]
     lines = [line[:_LINE_CHARACTERS] for line in lines if line]
-    patterns = (r"^test .* FAILED|^FAIL \[|^\S+ \.\.\. FAILED", r"^error") if call.tests else (r"^error",)
-    for pattern in patterns:
-        for line in lines:
-            if re.search(pattern, line):
-                return line
-    return lines[-1] if lines else "it said nothing"
+    if call.tests:
+        failed = [line for line in lines if re.search(r"^test .* FAILED|^FAIL \[|^\S+ \.\.\. FAILED", line)]
+        if failed:
+            return failed[0]
+    errors = [line for line in lines if line.startswith("error")]
+    if len(errors) > 1 and errors[0].startswith("error: failed to run"):
+        return errors[1]  # what that program said itself
+    return (errors or lines[-1:] or ["it said nothing"])[0]
