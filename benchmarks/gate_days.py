@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from buildopt.measure.gate import RERUNS, Answer, Kind, Reading, fails, hold_budget, hold_history
+from buildopt.measure.gate import RERUNS, Answer, Kind, Reading, fails, hold_budget, hold_history, median
 from buildopt.measure.samples import pollution
 from buildopt.report.gate_scenarios import ROUNDS
 
@@ -89,7 +89,7 @@ def history_days(
         builds, slow = next(days), factor if day >= slow_from else 1.0
         yield day, fails(judged(builds, slow, hold))
         counted = [b for b in builds[:ROUNDS] if kind == "cpu" or b.doubt is None]
-        history += [slow * min(b.cpu if kind == "cpu" else b.wall for b in counted)] if counted else []
+        history += [slow * median([b.cpu if kind == "cpu" else b.wall for b in counted])] if counted else []
 
 
 def budget_days(days: Iterator[tuple[Build, ...]], budget: float, factor: float) -> Iterator[bool]:

@@ -1,7 +1,8 @@
 """What was measured against what is allowed (a budget) and against what is usual (a history). Pure.
 
-A build that took too long proves nothing while others use the machine, and one that is slow once proves little. So time is
-held by the least of several readings, and only what was read again, or what no neighbour can explain, is confirmed.
+A build that took too long proves nothing while others use the machine, and one that is slow once proves little. So a budget
+of wall time is held by the least of several readings, a history by their median, and only what was read again, or what no
+neighbour can explain, is confirmed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = [
     "hold_budget",
     "hold_history",
     "last_change",
+    "median",
 ]
 
 Verdict = Literal[
@@ -39,6 +41,8 @@ RERUNS = 2
 """How often something is measured again before it fails."""
 
 _HISTORY = 30  # the last accepted values that one is held against
+_SIGMAS = 2.5  # robust standard deviations above the median; not more, because it is measured again before it fails
+_EFFECT = 1.10  # times the median: less is not worth a failure
 _BUSY: Verdict = "over, but the machine was busy: not confirmed"
 
 
@@ -113,14 +117,14 @@ def hold_budget(
 
 
 def hold_history(readings: Sequence[Reading], history: Sequence[float], *, kind: Kind, reruns: int = 0) -> Answer:
-    """Return how the least of `readings` stands against `history` (oldest first; values that stand out do not count).
+    """Return how the median of `readings` stands against `history` (oldest first; values that stand out do not count).
 
     With fewer than 8 values that count, or no reading, there are too few runs. A doubt matters to wall time only: CPU
     seconds hardly notice neighbours.
     """
     known = accepted(history)[-_HISTORY:]
     expected = usual(known)
-    value = min((reading.value for reading in readings), default=None)
+    value = median([reading.value for reading in readings]) if readings else None
     if value is None or expected is None:
         words = (
             "nothing measured"
@@ -129,23 +133,31 @@ def hold_history(readings: Sequence[Reading], history: Sequence[float], *, kind:
         )
         return Answer("too few runs", "none", False, value, None, None, len(known), words)
     words = f"{_shown(value, kind)}, usually {_shown(expected.median, kind)} ({expected.runs} runs)"
+    most = _most(expected)
 
     def answer(verdict: Verdict, level: Level, confirmed: bool, words: str) -> Answer:
-        return Answer(verdict, level, confirmed, value, expected.high, expected.median, expected.runs, words)
+        return Answer(verdict, level, confirmed, value, most, expected.median, expected.runs, words)
 
     if value < expected.low:
         return answer("improved", "none", True, f"{words}, {_shortfall(value, expected)} less")
-    if value <= expected.high:
-        once = max(reading.value for reading in readings)
-        more = f"; {_shown(once, kind)} at first" if reruns and once > expected.high else ""
+    if value <= most:
+        once = median([reading.value for reading in readings[: max(1, len(readings) - reruns)]])
+        more = f"; {_shown(once, kind)} at first" if once > most else ""
         return answer("ok", "none", True, words + more)
-    words = f"{words}, at most {_shown(expected.high, kind)}"
+    words = f"{words}, at most {_shown(most, kind)}"
     if kind == "wall" and (doubt := _doubt(readings)):
         return answer(_BUSY, "warning", False, f"{words}; {doubt}")
     sure = kind in ("size", "count") or reruns >= RERUNS
     return answer(
         "regression", "critical" if sure else "warning", sure, words + ("" if kind == "size" else _again(reruns))
     )
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median; raises IndexError for nothing."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def accepted(history: Sequence[float]) -> list[float]:
@@ -156,7 +168,7 @@ def accepted(history: Sequence[float]) -> list[float]:
     kept: list[float] = []
     for value in history:
         expected = usual(kept[-_HISTORY:])
-        if expected is None or value <= expected.high:
+        if expected is None or value <= _most(expected):
             kept.append(value)
     return kept
 
@@ -193,6 +205,11 @@ def changed_crates(
     matters: Callable[[float], bool] = lambda delta: delta > 0 and delta >= min(0.5, added / 10)  # noqa: E731 - one expression
     kept = sorted((pair for pair in changes if matters(pair[0])), key=lambda pair: (-pair[0], pair[1].package))
     return tuple(change for _, change in kept[:most])
+
+
+def _most(expected: Usual) -> float:
+    """Return the value above which something is no longer what a history leads one to expect."""
+    return max(expected.median + _SIGMAS * expected.spread, _EFFECT * expected.median)
 
 
 def _doubt(readings: Sequence[Reading]) -> str | None:

@@ -92,7 +92,13 @@ class Record:
         self._notes.append(text)
 
     def finish_run(
-        self, result: str, *, wall_seconds: float, cpu_seconds: float | None = None, polluted: str | None = None
+        self,
+        result: str,
+        *,
+        wall_seconds: float,
+        cpu_seconds: float | None = None,
+        polluted: str | None = None,
+        external_share: float | None = None,
     ) -> bool:
         """Write the run that `begin_run` began; return whether it is in the record.
 
@@ -100,7 +106,13 @@ class Record:
         """
         if self._run is None:
             return False
-        run = self._run._replace(result=result, wall_seconds=wall_seconds, cpu_seconds=cpu_seconds, polluted=polluted)
+        run = self._run._replace(
+            result=result,
+            wall_seconds=wall_seconds,
+            cpu_seconds=cpu_seconds,
+            polluted=polluted,
+            external_share=external_share,
+        )
         written = statements.Written(run, self._stages, self._steps, self._units, self._notes)
         timed = self._times(run)
         self._run = None

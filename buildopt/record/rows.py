@@ -53,6 +53,8 @@ class RunRow(NamedTuple):
     ci: bool = False
     polluted: str | None = None
     """Why the figures of this run are not comparable (`waited for a lock`, `machine busy`); None when they are."""
+    external_share: float | None = None
+    """Share of the processors that other processes had meanwhile, 0 to 1; None where nobody can say."""
 
 
 class StepRow(NamedTuple):

@@ -218,7 +218,11 @@ _EXPERIMENTS = (
     """,
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_RUNS_AND_UNITS, _CACHE_NOTES_POLLUTION, _CYCLES, _TIMES, _EXPERIMENTS)
+_OTHERS = ("ALTER TABLE run ADD COLUMN external_share REAL",)
+
+STEPS: tuple[tuple[str, ...], ...] = (
+    _RUNS_AND_UNITS, _CACHE_NOTES_POLLUTION, _CYCLES, _TIMES, _EXPERIMENTS, _OTHERS,
+)  # fmt: skip
 """`STEPS[n]` leads from format n to format n + 1."""
 
 FORMAT = len(STEPS)

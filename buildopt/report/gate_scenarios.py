@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from buildopt.measure.gate import RERUNS, Kind, Reading, changed_crates, hold_budget, hold_history, last_change
+from buildopt.measure.gate import RERUNS, Kind, Reading, changed_crates, hold_budget, hold_history, last_change, median
 from buildopt.profile.model import Budgets, Profile
 from buildopt.record import ExperimentRow, MeasurementRow
 from buildopt.report.gate_view import Change, GateLine
@@ -14,7 +14,7 @@ from buildopt.report.gate_view import Change, GateLine
 __all__ = ["ROUNDS", "Point", "budget_of", "points", "scenario_lines", "size_line", "wanted_scenarios"]
 
 ROUNDS = 3
-"""Builds of a scenario that are measured at first; the least of them counts."""
+"""Builds of a scenario that are measured at first."""
 
 _NAMED = {"clean/build": "clean_build", "leaf/build": "incremental_build", "no-change/test": "test_suite"}
 """The scenarios that have a budget of their own name."""
@@ -29,11 +29,11 @@ class Point(NamedTuple):
     """Seconds by package of the last build; empty where nobody asked."""
 
     def value(self, kind: Kind) -> float | None:
-        """Return the least of the first three builds; of wall time the clean ones alone; None where there is none."""
+        """Return the median of the first three builds; of wall time the clean ones alone; None where there is none."""
         if kind == "size":
             return next((float(row.target_bytes) for row in reversed(self.rows) if row.target_bytes), None)
         rows = [row for row in self.rows if kind == "cpu" or row.polluted is None]
-        return min((seconds(row, kind) for row in rows[:ROUNDS]), default=None)
+        return median([seconds(row, kind) for row in rows[:ROUNDS]]) if rows else None
 
 
 def wanted_scenarios(profile: Profile) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def _latest(readings: Sequence[Reading], budget: float, critical: int) -> Answer
 
 def _reading(run: RunRow, stage: StageRow, cores: int) -> Reading:
     wall, cpu = stage.wall_seconds or 0.0, stage.cpu_seconds or 0.0
-    doubt = pollution(wall, cpu, None, stage.lock_wait, cores=cores) or run.polluted
+    doubt = pollution(wall, cpu, run.external_share, stage.lock_wait, cores=cores) or run.polluted
     return Reading(wall, doubt, cpu / max(1, cores))
 
 
@@ -93,8 +93,8 @@ def _against_history(
     answer = hold_history([_held(past[-1], wall)], values[:-1], kind=kind)
     before = past[:-1]
     if answer.verdict == "regression" and len(past) > 1 + RERUNS:
-        again = [_held(each, wall) for each in past[-1 - RERUNS :]]
-        surer = hold_history(again, values[: -1 - RERUNS], kind=kind, reruns=RERUNS)
+        least = min((_held(each, wall) for each in past[-1 - RERUNS :]), key=lambda reading: reading.value)
+        surer = hold_history([least], values[: -1 - RERUNS], kind=kind, reruns=RERUNS)
         if surer.verdict == "regression":
             answer, before = surer, past[: -1 - RERUNS]
     line = GateLine(f"stage {name}", "history", kind, answer)
@@ -138,7 +138,7 @@ def _value(past: _Past, wall: bool) -> float:
 
 
 def _doubt(past: _Past) -> str | None:
-    return "waited for a lock" if past.stage.lock_wait else past.run.polluted
+    return _reading(past.run, past.stage, past.run.cores or 1).doubt
 
 
 def _held(past: _Past, wall: bool) -> Reading:
