@@ -149,13 +149,15 @@ def _scenario(view: BenchView, name: str, width: int, color: bool) -> list[str]:
     rows: list[tuple[str, ...]] = [("", "time", "ratio", "interval", "seconds", "pairs", "")]
     styles: list[str | None] = ["dim"]
     for comparison in own:
+        if not comparison.pairs and not comparison.decides:
+            continue
         first = comparison.decides
         verdict = _verdict(comparison) if first else "beside it"
         pairs = str(comparison.pairs) if first else ""
         rows.append((comparison.candidate if first else "", _METRICS[comparison.metric], _ratio(comparison.ratio),
                      _interval(comparison.interval), _seconds(comparison.candidate_seconds), pairs, verdict))  # fmt: skip
         styles.append((_STYLES.get(comparison.verdict) if first else "dim") if comparison.failure is None else "red")
-        if first:
+        if first and comparison.pairs:
             rows.append((f"{comparison.baseline} itself", _METRICS[comparison.metric], _ratio(comparison.aa_ratio),
                          _interval(comparison.aa_interval), _seconds(comparison.baseline_seconds), "", "A/A: noise alone"))  # fmt: skip
             styles.append("dim")

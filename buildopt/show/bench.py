@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from pathlib import Path
 
 from buildopt.colour import colour_wanted
+from buildopt.errors import MachineRefused
 from buildopt.host import Host
-from buildopt.report.comparisons import BenchView, as_json, as_lines, next_step, summary
+from buildopt.report.comparisons import BenchView, as_json, as_lines, as_markdown, next_step, summary
 from buildopt.show.common import open_context, print_json, say
 from buildopt.show.measuring import ProgressLine
 from buildopt.verbs.bench import Asked, bench
@@ -25,6 +27,12 @@ def show_bench(host: Host, arguments: argparse.Namespace, via_nox: bool) -> int:
     asked = Asked(arguments.compare, arguments.scenario, arguments.pairs, arguments.time, arguments.fresh)
     with ProgressLine(host, json=arguments.json) as line:
         view = bench(context, asked, line.consume)
+    job = host.environ.get("GITHUB_STEP_SUMMARY")
+    if job and view.comparisons:
+        try:
+            host.files.append(Path(job), as_markdown(view).encode())
+        except MachineRefused as error:
+            say(f"the summary of this job is not written: {error.message}")
     if arguments.json:
         print_json(as_json(view))
     else:

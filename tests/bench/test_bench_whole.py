@@ -21,7 +21,11 @@ WORDS = ("--compare", "default,debug=0", "--scenario", "leaf/check", "--pairs", 
 
 
 def start(root: Path, cache: Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    environment = {
+        **os.environ,
+        "XDG_CACHE_HOME": str(cache),
+        "GITHUB_STEP_SUMMARY": str(cache.with_name("summary.md")),
+    }
     command = (sys.executable, "-m", "buildopt", "bench", "--root", str(root), *WORDS)
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -68,6 +72,8 @@ def test_interrupted_it_keeps_what_it_has_and_the_same_call_goes_on(
         ("wall", False, None),
     ]
     assert second["comparisons"][0]["ratio"] > 0
+    told = (tmp_path / "summary.md").read_text().splitlines()
+    assert told[-1].startswith("| leaf&#47;check | debug&#61;0 | default | wall | ")
     assert {guard["arm"] for guard in second["guards"]} == {"default", "debug=0"}
 
     assert {path: path.read_bytes() for path in before} == before, "nothing of the user's is touched"
