@@ -99,24 +99,26 @@ def tune(root: Path, budget: str, *, nice: bool) -> None:
 def side_by_side(root: Path, pairs: int, scenarios: list[str], *, nice: bool) -> None:
     """Print the adopted profile against each of the others: ratios below 1 say that it is cheaper."""
     words = ["bench", "--compare", ",".join(["current", *OTHERS]), "--pairs", str(pairs), "--scenario", *scenarios]
-    found = [each for each in buildopt(root, *words, nice=nice)["comparisons"] if each["decides"]]
-    print(f" {'adopted, against':18}" + "".join(f"{name:>34}" for name in OTHERS))
+    found = buildopt(root, *words, nice=nice)["comparisons"]
+    print(f" {'adopted, against':18}" + "".join(f"{name:>36}" for name in OTHERS) + "   (* decides)")
     inverse: dict[str, dict[str, float]] = {name: {} for name in OTHERS}
     for scenario in scenarios:
-        cells = []
-        for name in OTHERS:
-            each = next(one for one in found if (one["scenario"], one["candidate"]) == (scenario, name))
-            cells.append(_cell(each))
-            if each["ratio"]:
-                inverse[name][scenario] = 1 / each["ratio"]
-        print(f"  {scenario:17}" + "".join(f"{cell:>34}" for cell in cells), flush=True)
+        for metric in ("cpu", "wall"):
+            own = {
+                each["candidate"]: each for each in found if (each["scenario"], each["metric"]) == (scenario, metric)
+            }
+            title = f"{scenario} {metric}"
+            print(f"  {title:17}" + "".join(f"{_cell(own[name]):>36}" for name in OTHERS), flush=True)
+            for name in OTHERS:
+                if own[name]["ratio"] and own[name]["decides"]:
+                    inverse[name][scenario] = 1 / own[name]["ratio"]
     for name in OTHERS:
         if WEIGHTS.keys() <= inverse[name].keys():
             total = sum(WEIGHTS.values())
             ratio = math.exp(sum(weight / total * math.log(inverse[name][each]) for each, weight in WEIGHTS.items()))
             goal = f" (goal {_GOAL})" if name == "default" else ""
             print(f"  weighted, against {name}: {ratio:.2f}{goal}")
-    worse = [f"{e['scenario']} than {e['candidate']}" for e in found if e["verdict"] == "faster"]
+    worse = [f"{e['scenario']} than {e['candidate']}" for e in found if e["decides"] and e["verdict"] == "faster"]
     print(f"  worse beyond the interval: {', '.join(worse) or 'nowhere'}", flush=True)
 
 
@@ -140,7 +142,7 @@ def _cell(each: dict[str, Any]) -> str:
         return "not measured"
     low, high = (1 / end for end in reversed(each["interval"]))
     verdict = {"faster": "slower", "slower": "faster"}.get(each["verdict"], each["verdict"])
-    return f"{1 / each['ratio']:.2f} [{low:.2f}, {high:.2f}] {each['metric']} {verdict}"
+    return f"{1 / each['ratio']:.2f} [{low:.2f}, {high:.2f}] {verdict}{'*' if each['decides'] else ' '}"
 
 
 def _ratio(found: dict[str, Any] | None) -> str:

@@ -10,7 +10,7 @@ from buildopt.bench.results import Comparison
 from buildopt.measure.screening import Design, effects, placebo_floor
 from buildopt.measure.sequential import FEWEST_PAIRS
 from buildopt.tune.candidates import Candidate
-from buildopt.tune.levels import Found, found_in
+from buildopt.tune.levels import Found
 
 __all__ = ["Judged", "Metric", "Row", "best_of", "judge_row", "judge_rows", "noise_of", "weigh", "weighted"]
 
@@ -95,7 +95,7 @@ def judge_rows(
     """
     judged: list[Judged] = []
     metrics: tuple[Metric, ...] = ("cpu", "wall")
-    fits = {metric: _fits(candidates, design, rows, weights, metric) for metric in metrics}
+    fits = {metric: _fits(design, rows, weights, metric) for metric in metrics}
     built = sum(row is not None and row.failed is None for row in rows)
     for position, candidate in enumerate(candidates):
         metric = _metric(candidate, rows)
@@ -138,18 +138,21 @@ def judge_row(
 def best_of(judged: Sequence[Judged]) -> tuple[tuple[Judged, ...], tuple[Judged, ...]]:
     """Return what is taken as it is, and what pairs have to settle, the most promising first; of levels, one at most.
 
-    Of two levels of one setting the earlier one is taken unless the later gains a further percent: it changes less.
+    A level that helps gives way only to one that gains a percent more.
     """
     chosen: dict[str, Judged] = {}
-    for each in judged:
-        if each.outcome not in ("helps", "doubtful") or each.found is None:
-            continue
+    hopeful = [each for each in judged if each.outcome in ("helps", "doubtful") and each.found is not None]
+    for each in sorted(hopeful, key=lambda one: one.outcome != "helps"):
         before = chosen.get(each.candidate.key)
-        if before is None or before.found is None or each.found.ratio < before.found.ratio * (1 - _NOTHING):
+        if before is None or _ratio(each) < _ratio(before) * (1 - _NOTHING):
             chosen[each.candidate.key] = each
     taken = [each for each in chosen.values() if each.outcome == "helps"]
     doubtful = [each for each in chosen.values() if each.outcome == "doubtful"]
-    return tuple(taken), tuple(sorted(doubtful, key=lambda each: each.found.ratio if each.found else 1.0))
+    return tuple(taken), tuple(sorted(doubtful, key=_ratio))
+
+
+def _ratio(judged: Judged) -> float:
+    return 1.0 if judged.found is None else judged.found.ratio
 
 
 def _metric(candidate: Candidate, rows: Sequence[Row | None]) -> Metric:
@@ -161,7 +164,6 @@ _Fit = tuple[tuple[Found, ...], float]
 
 
 def _fits(
-    candidates: Sequence[Candidate],
     design: Design,
     rows: Sequence[Row | None],
     weights: Mapping[str, float],
@@ -177,8 +179,7 @@ def _fits(
     def fit(only: Mapping[str, float]) -> _Fit:
         costs = [None if row is None else weighted(getattr(row, metric), only) for row in usable]
         found = effects(design, costs)
-        columns = [Found(*effect[:3]) for effect in found if not effect.placebo]
-        return found_in(columns, candidates), placebo_floor(found)
+        return tuple(Found(*effect[:3]) for effect in found if not effect.placebo), placebo_floor(found)
 
     whole, floor = fit(weights)
     return whole, floor, {name: fit({name: 1.0}) for name in weights}

@@ -1,18 +1,13 @@
-"""From the rows of a design to settings, and from the effects of its columns back to candidates. Pure.
-
-A setting with two levels takes two columns: where both are on, the later level holds. With `a` and `b` the effects of the two
-columns, the first level then has the effect 2a and the second a + b.
-"""
+"""Candidates over the settings of today, and those that a row of a design has on. Pure."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildopt.tune.candidates import Candidate
 
-__all__ = ["Found", "candidates_of", "combined", "found_in", "suspects"]
+__all__ = ["Found", "candidates_of", "combined", "suspects"]
 
 
 class Found(NamedTuple):
@@ -33,28 +28,8 @@ def combined(today: Mapping[str, Any], candidates: Sequence[Candidate]) -> dict[
 
 
 def candidates_of(signs: Sequence[int], candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Return the candidates that hold in a row: those that are on, but for a level that a later one replaces."""
-    chosen = {candidate.key: candidate for sign, candidate in zip(signs, candidates, strict=False) if sign > 0}
-    return tuple(candidate for candidate in candidates if chosen.get(candidate.key) is candidate)
-
-
-def found_in(columns: Sequence[Found], candidates: Sequence[Candidate]) -> tuple[Found, ...]:
-    """Return what each candidate does, out of the effects of its column and of the other level's column."""
-    first: dict[str, int] = {}
-    twice = {c.key for c in candidates if sum(other.key == c.key for other in candidates) > 1}
-    found = []
-    for position, candidate in enumerate(candidates):
-        own = columns[position]
-        if candidate.key not in twice:
-            found.append(own)
-        elif candidate.key not in first:
-            first[candidate.key] = position
-            found.append(_widened(2 * math.log(own.ratio), 2 * _half_width(own)))
-        else:
-            other = columns[first[candidate.key]]
-            width = math.hypot(_half_width(own), _half_width(other))
-            found.append(_widened(math.log(own.ratio) + math.log(other.ratio), width))
-    return tuple(found)
+    """Return the candidates that a row has on; its placebos, which come last, set nothing."""
+    return tuple(candidate for sign, candidate in zip(signs, candidates, strict=False) if sign > 0)
 
 
 def suspects(rows: Sequence[tuple[tuple[Candidate, ...], bool]]) -> tuple[Candidate, ...]:
@@ -65,11 +40,3 @@ def suspects(rows: Sequence[tuple[tuple[Candidate, ...], bool]]) -> tuple[Candid
     cleared = {candidate for row, succeeded in rows if succeeded for candidate in row}
     common = set.intersection(*failed) - cleared
     return tuple(candidate for candidate in dict.fromkeys(c for row, _ in rows for c in row) if candidate in common)
-
-
-def _half_width(found: Found) -> float:
-    return (math.log(found.high) - math.log(found.low)) / 2
-
-
-def _widened(middle: float, half_width: float) -> Found:
-    return Found(math.exp(middle), math.exp(middle - half_width), math.exp(middle + half_width))

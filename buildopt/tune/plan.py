@@ -86,13 +86,13 @@ class _Way(NamedTuple):
     lines: int
 
 
-# From what is wished to what is still worth doing.
+# From what is wished to what is still worth doing. A row tells something of every candidate, a pair only of its own.
 _WAYS = (
     _Way(True, _EDITS, 4, 6, 8, 4),
     _Way(True, _EDITS, 4, 6, 8, 0),
     _Way(True, _EDITS, 2, 6, 6, 0),
-    _Way(False, _EDITS, 4, 6, 8, 4),
-    _Way(False, _EDITS, 4, 6, 8, 0),
+    _Way(True, _EDITS, 1, 5, 5, 0),
+    _Way(True, _EDITS, 0, 0, 5, 0),
     _Way(False, _EDITS, 2, 5, 6, 0),
     _Way(False, _EDITS, 1, 5, 5, 0),
     _Way(False, 2, 0, 0, 5, 0),
@@ -145,16 +145,12 @@ def _pairs_seconds(candidates: int, pairs: int, costs: Costs) -> float:
 
 
 def _plan(candidates: Sequence[Candidate], dropped: tuple[Candidate, ...], way: _Way, costs: Costs) -> Plan:
-    """Return the plan of one way; of the levels of one setting, two are screened and the others tried apart."""
-    levels: dict[str, int] = {}
-    screened: list[Candidate] = []
-    apart: list[Candidate] = []
-    for candidate in candidates:
-        level = levels[candidate.key] = levels.get(candidate.key, 0) + 1
-        together = not candidate.apart and level <= 2 and len(screened) < _MOST_SCREENED
-        (screened if together else apart).append(candidate)
+    """Return the plan of one way; of the levels of one setting the last is screened, as the strongest, the others apart."""
+    last = {each.key: each for each in candidates if not each.apart}
+    screened = [each for each in candidates if last.get(each.key) is each][:_MOST_SCREENED]
     if len(screened) < _FEWEST_SCREENED:
-        screened, apart = [], [*screened, *apart]
+        screened = []
+    apart = [each for each in candidates if each not in screened]
     plan = Plan(tuple(screened), tuple(apart), dropped, way.folded, *way[1:], 0.0)
     if apart and not way.doubtful:
         plan = plan._replace(doubtful=1, doubtful_pairs=5)

@@ -11,40 +11,23 @@ from buildopt.bench.comparison import compare
 from buildopt.bench.progress import Progress
 from buildopt.bench.results import Comparison
 from buildopt.bench.sampling import Laboratory, Sampler
-from buildopt.bench.scenarios import Scenario
 from buildopt.errors import AnswerIsNo, ArgumentError
-from buildopt.measure.screening import Design, design
 from buildopt.record import Record
 from buildopt.tune.candidates import Candidate
-from buildopt.tune.judge import Judged, Row, best_of, judge_row, judge_rows, noise_of, weigh
-from buildopt.tune.levels import Found, candidates_of, combined, suspects
+from buildopt.tune.judge import Judged, Row, best_of, judge_row, noise_of, weigh
+from buildopt.tune.levels import Found, combined
 from buildopt.tune.plan import FIRST_ROWS, Costs, Plan, make_plan, seconds_of
+from buildopt.tune.question import SLACK, Clock, Question
+from buildopt.tune.screen import Screen
 from buildopt.tune.trials import Trials, in_order
 from buildopt.units import format_duration
 
-__all__ = ["Question", "Result", "Study"]
-
-_SLACK = 1.15
-"""The announced time, times this, is where tuning stops: a fifth over it is what is promised at most."""
+__all__ = ["Result", "Study"]
 
 _ALL = "all: "
 """What the name of the whole begins with: no pair that helped to choose counts for what is chosen."""
 
 _GAIN = 0.01  # a line that pairs show to gain less is not worth a line
-
-
-class Question(NamedTuple):
-    """What is to be found out."""
-
-    today: Mapping[str, Any]
-    candidates: tuple[Candidate, ...]
-    weights: Mapping[str, float]
-    """By scenario."""
-    scenarios: tuple[Scenario, ...]
-    budget_seconds: float
-    smallest_effect: float
-    seed: int
-    arm_of: Callable[[str, Mapping[str, Any]], Arm]
 
 
 class Result(NamedTuple):
@@ -83,8 +66,7 @@ class Study:
         self._experiment = experiment
         self._ask = question
         self._tell = tell
-        self._began = lab.host.monotonic()
-        self._announced = 0.0
+        self._clock = Clock(lab.host)
         self._changes: list[str] = []
         self._trials = Trials(Sampler(lab, record, experiment), question.scenarios, question.arm_of, tell)
         self._today: list[Row] = []
@@ -96,7 +78,7 @@ class Study:
         """
         costs = self._look()
         plan = self._plan(costs)
-        announce(plan, costs, self._announced)
+        announce(plan, costs, self._clock.announced)
         judged = [*self._apart(plan, costs), *self._screen(plan, costs)]
         taken, doubtful = best_of(judged)
         chosen, settled, judged = self._settle(plan, costs, taken, doubtful, judged)
@@ -106,7 +88,7 @@ class Study:
         result = Result(
             plan,
             costs,
-            self._announced,
+            self._clock.announced,
             0.0,
             tuple(judged),
             settled,
@@ -118,12 +100,7 @@ class Study:
             result = self._confirm(plan, result)
         if result.why_not is not None and len(chosen) > 1 and not result.unfinished:
             result = self._confirm_less(plan, result)
-        return result._replace(spent_seconds=self.spent, changes=tuple(self._changes))
-
-    @property
-    def spent(self) -> float:
-        """Return the seconds since the study began."""
-        return self._lab.host.monotonic() - self._began
+        return result._replace(spent_seconds=self._clock.spent, changes=tuple(self._changes))
 
     def both(self, chosen: Sequence[Candidate]) -> tuple[Arm, Arm]:
         """Return today's way to build, and the one with all that was chosen."""
@@ -145,7 +122,7 @@ class Study:
         return self._trials.costs(noise_of(self._today, self._ask.weights))._replace(busy=busy)
 
     def _plan(self, costs: Costs) -> Plan:
-        spent = self.spent
+        spent = self._clock.spent
         plan, least = make_plan(self._ask.candidates, costs, self._ask.budget_seconds - spent)
         if plan is None:
             raise ArgumentError(
@@ -153,7 +130,7 @@ class Study:
                 f" takes {format_duration(costs.clean_seconds)}, equal builds differ by {100 * costs.noise:.0f} %",
                 hint=f"--budget {int((least + spent) / 60) + 1}m would do",
             )
-        self._announced = plan.seconds + spent
+        self._clock.announced = plan.seconds + spent
         return plan
 
     def _apart(self, plan: Plan, costs: Costs) -> list[Judged]:
@@ -169,58 +146,20 @@ class Study:
         return judged
 
     def _screen(self, plan: Plan, costs: Costs) -> list[Judged]:
-        """Measure the rows of the design, and judge its candidates; leave the mirror images out when time is short."""
-        if not plan.screened:
-            return []
-        layout = design(len(plan.screened), folded=plan.folded, seed=self._ask.seed)
-        rows: list[Row | None] = []
-        broken: tuple[Candidate, ...] = ()
-        tried: list[tuple[tuple[Candidate, ...], bool]] = []
-        for number, signs in enumerate(layout.rows, start=1):
-            left = seconds_of(plan, costs, rows=len(layout.rows) - number + 1)
-            if self._is_late(left) and plan.folded and number > layout.blocks.index(1):
-                self._changes.append(
-                    f"the mirror images were left out after row {number - 1}: builds took longer than planned"
-                )
-                layout = Design(layout.rows[: number - 1], layout.blocks[: number - 1], layout.factors)
-                break
-            chosen = tuple(each for each in candidates_of(signs, plan.screened) if each not in broken)
-            name = "+".join(each.name for each in chosen) or "today's settings"
-            row = self._trials.row(
-                f"row {number} of {len(layout.rows)}",
-                name,
-                combined(self._ask.today, chosen),
-                edits=plan.edits,
-                left=left,
-            )
-            rows.append(row)
-            tried.append((chosen, row.failed is None))
-            suspected = suspects(tried)
-            if len(suspected) == 1 and suspected[0] not in broken:
-                broken = (*broken, *suspected)
-                tried = [each for each in tried if suspected[0] not in each[0]]
-                self._changes.append(f"{suspected[0].name} does not build here: {row.failed or 'no row with it did'}")
-        return self._judge(plan, layout, rows, {*broken, *suspects(tried)})
-
-    def _judge(self, plan: Plan, layout: Design, rows: Sequence[Row | None], broken: set[Candidate]) -> list[Judged]:
-        try:
-            judged = judge_rows(plan.screened, layout, rows, self._ask.weights, self._ask.smallest_effect)
-        except ValueError as error:
-            self._changes.append(f"the screening says nothing: {error}")
-            return []
-        fails: list[Judged] = []
-        for each in judged:
-            fault = each.candidate in broken
-            fails.append(each._replace(outcome="fails", found=None, why="does not build here") if fault else each)
-        return fails
+        """Measure the small settings together."""
+        screen = Screen(self._trials, self._ask, plan, costs, self._clock)
+        judged = screen.run()
+        self._changes += screen.changes
+        return judged
 
     def _settle(
         self, plan: Plan, costs: Costs, taken: Sequence[Judged], doubtful: Sequence[Judged], judged: Sequence[Judged]
     ) -> tuple[tuple[Candidate, ...], Mapping[Candidate, tuple[Comparison, ...]], list[Judged]]:
         """Measure the most promising doubtful candidates in pairs around what is taken; keep those that gain."""
         chosen = [each.candidate for each in taken]
-        asked = list(doubtful[: plan.doubtful])
-        while asked and self._is_late(seconds_of(plan, costs, rows=0, doubtful=len(asked))):
+        worth = 1 - self._ask.smallest_effect  # less than that, so few pairs cannot show
+        asked = [each for each in doubtful if each.found and each.found.ratio < worth][: plan.doubtful]
+        while asked and self._clock.is_late(seconds_of(plan, costs, rows=0, doubtful=len(asked))):
             self._changes.append(f"{asked.pop().candidate.name} was not settled by pairs: there was no time")
         if not asked:
             return tuple(chosen), {}, list(judged)
@@ -259,7 +198,7 @@ class Study:
             return chosen, {}
         asked = chosen[: plan.lines]
         whole_alone = seconds_of(plan._replace(lines=0), costs, rows=0, doubtful=0)
-        if self._is_late(seconds_of(plan._replace(lines=len(asked)), costs, rows=0, doubtful=0)):
+        if self._clock.is_late(seconds_of(plan._replace(lines=len(asked)), costs, rows=0, doubtful=0)):
             self._changes.append("the settings were not measured one by one: there was no time")
             return chosen, {}
         arms = {each: self._arm(combined(self._ask.today, [each])) for each in asked}
@@ -298,7 +237,7 @@ class Study:
 
     def _confirm_less(self, plan: Plan, result: Result) -> Result:
         """Confirm what was chosen without the setting that is worst where the whole was worst, if there is time."""
-        if self._is_late(seconds_of(plan._replace(lines=0), result.costs, rows=0, doubtful=0)):
+        if self._clock.is_late(seconds_of(plan._replace(lines=0), result.costs, rows=0, doubtful=0)):
             return result
         compared = [each for each in result.whole if each.decides and each.pairs]
         where = max(compared, key=lambda each: each.ratio).scenario if compared else ""
@@ -311,7 +250,7 @@ class Study:
         self, baseline: Arm, arms: Mapping[Candidate, Arm], pairs: int, reserve: float
     ) -> dict[Candidate, tuple[Comparison, ...]]:
         """Compare in pairs until the announced time, less what has to be kept in reserve, is over."""
-        deadline = self._began + _SLACK * self._announced - reserve
+        deadline = self._clock.began + SLACK * self._clock.announced - reserve
         found = compare(
             self._lab, self._record, self._experiment, baseline, list(arms.values()), in_order(self._ask.scenarios)[::-1],
             most_pairs=pairs, deadline=deadline, tell=self._tell, smallest_effect=self._ask.smallest_effect,
@@ -328,6 +267,3 @@ class Study:
 
     def _guards_seconds(self, costs: Costs) -> float:
         return 2 * costs.clean_seconds
-
-    def _is_late(self, left: float) -> bool:
-        return self.spent + left > _SLACK * self._announced

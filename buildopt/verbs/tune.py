@@ -23,7 +23,8 @@ from buildopt.tune.guards import Guarded, guard
 from buildopt.tune.lines import Evidence, lines_of
 from buildopt.tune.plan import Costs
 from buildopt.tune.plan import Plan as Planned
-from buildopt.tune.study import Question, Result, Study
+from buildopt.tune.question import Clock, Question
+from buildopt.tune.study import Result, Study
 from buildopt.verbs.context import PROFILE_NAME, Context
 from buildopt.verbs.experiments import OpenLab, content_digest, ground_of, new_experiment, open_lab
 from buildopt.verbs.generated import write_plan
@@ -90,13 +91,15 @@ def tune(
                 seed=int(digest(experiment.encode())[:8], 16),
                 arm_of=lambda arm, settings: settings_arm(arm, settings, ground),
             )
+            clock = Clock(host)
             study = Study(opened, record, experiment, question, tell)
             result = study.run(announce)
             guarded = None
             if result.chosen and result.why_not is None:
                 tell(Progress("the guards: both ways built, the tests run"))
                 guarded = guard(opened, *study.both(result.chosen), result.whole, profile.budgets)
-                result = result._replace(why_not="; ".join(guarded.broken) or None, spent_seconds=study.spent)
+                result = result._replace(why_not="; ".join(guarded.broken) or None)
+            result = result._replace(spent_seconds=clock.spent)
         plan = _adoption(context, ground, name, result, weights, experiment)
         found = _document(context, name, candidates, result, guarded, weights)
         found["experiment"] = experiment

@@ -14,7 +14,8 @@ from buildopt.errors import AnswerIsNo, ArgumentError
 from buildopt.host import Host
 from buildopt.record import ExperimentRow, Record
 from buildopt.tune.candidates import Candidate
-from buildopt.tune.study import Question, Result, Study
+from buildopt.tune.question import Question
+from buildopt.tune.study import Result, Study
 
 WEIGHTS = {"clean/build": 1.0, "leaf/build": 2.0, "hub/build": 1.0}
 TEN = tuple(
@@ -76,7 +77,7 @@ def test_it_ends_within_a_fifth_of_the_time_that_it_announced(record: Record, se
     assert result.spent_seconds <= 1.2 * result.announced_seconds
 
 
-@pytest.mark.parametrize("times", [1.3, 1.7, 2.2])
+@pytest.mark.parametrize("times", [1.3, 2.5])
 def test_a_machine_that_gets_slower_makes_it_do_less_not_take_longer(record: Record, times: float) -> None:
     world = World(TRUTH)
     sample = world.sample
