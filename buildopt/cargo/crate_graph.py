@@ -35,7 +35,6 @@ class Crate(NamedTuple):
     links: bool
     """Whether its build script stands for a native library, whose dependents' build scripts wait for it."""
     edges: tuple[Edge, ...]
-    manifest: str = ""
 
 
 CrateGraph = Mapping[str, Crate]
@@ -77,7 +76,6 @@ def _graph(document: Mapping[str, Any]) -> dict[str, Crate]:
             any("proc-macro" in target["kind"] for target in package["targets"]),
             package.get("links") is not None,
             edges[package["id"]],
-            package["manifest_path"],
         )
         for package in document["packages"]
         if package["id"] in edges

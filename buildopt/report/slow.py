@@ -37,6 +37,8 @@ class Surroundings(NamedTuple):
     members: tuple[Package, ...]
     gated: Mapping[str, Collection[str]]
     """By member, the dependencies that the profile gates already."""
+    lean: tuple[bool, bool]
+    """Whether the profile already asks for little debug info: in members, in all other packages."""
     newest: Callable[[str], tuple[str, float] | None]
     """The file at or below a path that was written last, and when, in seconds since the epoch."""
     again: str
@@ -50,11 +52,11 @@ def view_slow(record: Record, build: Build | None, around: Surroundings, notes: 
     scripts = reruns(recent, around.newest, folders)
     if build is None:
         said = (*notes, f"the record holds no build that rebuilt anything → {around.again}")
-        return SlowView(None, said, 1, 0.0, ("", ""), (), (), (), (), (), (), scripts, ())
+        return SlowView(None, said, reruns=scripts)
     jobs = jobs_of(build.units, around.graph)
     path = critical_path(jobs)
     cores = _cores(build, jobs, path)
-    places = _places(build, jobs, around.graph, [each.units for each in recent])
+    places = _places(build, jobs, around, [each.units for each in recent])
     model = schedule(jobs, cores).seconds
 
     def saved(without: Collection[int]) -> float:
@@ -87,15 +89,16 @@ def _cores(build: Build, jobs: Sequence[Job], path: Sequence[Link]) -> int:
     return most if held_back and most else max(processors, most)
 
 
-def _places(build: Build, jobs: Sequence[Job], graph: CrateGraph, runs: Sequence[Sequence[UnitRow]]) -> list[Where]:
+def _places(build: Build, jobs: Sequence[Job], around: Surroundings, runs: Sequence[Sequence[UnitRow]]) -> list[Where]:
     fastest, checks = fastest_rebuilds(runs)
     waiting = _waiting(jobs)
     places = []
-    for at, package in enumerate(packages_by_unit(build.units, graph)):
+    for at, package in enumerate(packages_by_unit(build.units, around.graph)):
         unit = build.units[at]
         key = (unit.package, unit.target, unit.mode)
-        crate = None if package is None else graph[package]
-        places.append(Where(crate, waiting[at], fastest.get(key), checks.get(key)))
+        crate = None if package is None else around.graph[package]
+        lean = around.lean[0 if crate is not None and crate.member else 1]
+        places.append(Where(crate, waiting[at], fastest.get(key), lean, checks.get(key)))
     return places
 
 
@@ -127,7 +130,7 @@ def _notes(build: Build, again: str, model: float, cores: int) -> list[str]:
         )
     elif not build.newest:
         notes.append(
-            f"the last build was mostly fresh; this is the last one that rebuilt much → the last one again: {again}"
+            f"the last build was mostly fresh; this is the last one that rebuilt much → for a new one: {again}"
         )
     if build.run.polluted:
         notes.append(f"its times are not clean ({build.run.polluted}) → {again}")

@@ -29,6 +29,8 @@ class Where(NamedTuple):
     """How many units need it, directly or not."""
     fastest_seconds: float | None = None
     """The fastest of several rebuilds of the same executable: it links each time, and need not generate code."""
+    lean: bool = False
+    """Whether the profile already asks for little debug info here."""
     check_seconds: float | None = None
     """What a check of the same target took: that is the frontend alone."""
 
@@ -90,6 +92,8 @@ def todo_for(unit: UnitRow, where: Where, kind: Kind) -> str:
             return f"{waiting}split it, so that what needs a part of it does not wait for the rest"
         case "frontend":
             return f"a lighter one, or fewer of its features: cargo tree --edges features --invert {spec}"
+        case "codegen" if where.lean:
+            return f"its debug info is lean already: cargo llvm-lines --package {spec} (a tool of its own) shows what generates most"
         case "codegen":
             return _measure("debug=line-tables-only" if ours else "package.*.debug=0", "clean/build")
         case "link":

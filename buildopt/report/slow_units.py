@@ -10,7 +10,7 @@ from buildopt.cargo.crate_graph import CrateGraph
 from buildopt.measure.critical_path import Job, Need
 from buildopt.record import Record, RunRow, UnitRow
 
-__all__ = ["Build", "built_packages", "find_build", "jobs_of", "label", "packages_by_unit"]
+__all__ = ["Build", "find_build", "jobs_of", "label", "packages_by_unit"]
 
 _LOOKED_AT = 100  # runs
 _ROUNDING_SECONDS = 0.02
@@ -25,6 +25,8 @@ class Build(NamedTuple):
     step: str
     features: tuple[str, ...]
     """The arguments about features that Cargo was called with."""
+    cargo_profile: str
+    """`dev` where Cargo was not told."""
     units: tuple[UnitRow, ...]
     """Those that were rebuilt, and whose times are known."""
     fresh: int
@@ -87,8 +89,9 @@ def _builds(record: Record, run: RunRow, units: Iterable[UnitRow], *, newest: bo
         cached = stage in stages and stages[stage].cache is not None
         timed = tuple(unit for unit in rebuilt if unit.start_seconds is not None and unit.duration_seconds is not None)
         cpu = row.cpu_seconds if row is not None and not cached else None
-        features = _feature_arguments(row.argv) if row is not None else ()
-        yield Build(run, stage, step, features, timed, fresh, len(rebuilt), newest, cpu)
+        argv = row.argv if row is not None else ()
+        profile = argv[argv.index("--profile") + 1] if "--profile" in argv[:-1] else "dev"
+        yield Build(run, stage, step, _feature_arguments(argv), profile, timed, fresh, len(rebuilt), newest, cpu)
 
 
 def _feature_arguments(argv: Sequence[str]) -> tuple[str, ...]:
@@ -125,11 +128,6 @@ def jobs_of(units: Sequence[UnitRow], graph: CrateGraph) -> tuple[Job, ...]:
         Job(unit.start_seconds or 0.0, unit.duration_seconds or 0.0, unit.frontend_seconds, tuple(weave.needs(at)))
         for at, unit in enumerate(units)
     )
-
-
-def built_packages(units: Iterable[UnitRow], graph: CrateGraph) -> set[str]:
-    """Return the ids of the packages that `units` belong to."""
-    return {found for found in packages_by_unit(units, graph) if found is not None}
 
 
 def _ids(graph: CrateGraph) -> Mapping[tuple[str, str], str]:

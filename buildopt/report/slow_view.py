@@ -104,17 +104,18 @@ class SlowView(NamedTuple):
     """None where the record holds none."""
     notes: tuple[str, ...]
     """What to know first, each with what to do: that the build is not the last one, that Cargo could not be asked, …"""
-    cores: int
-    model_seconds: float
+    cores: int = 1
+    """How many units ran at once."""
+    model_seconds: float = 0.0
     """What the model of a machine gives for this build on its own number of processors; the nearer to the real one, the better."""
-    verdict: tuple[str, str]
+    verdict: tuple[str, str] = ("", "")
     """What bounds the build as a whole, and what to do."""
-    path: tuple[PathLink, ...]
-    unlimited_path: tuple[PathLink, ...]
+    path: tuple[PathLink, ...] = ()
+    unlimited_path: tuple[PathLink, ...] = ()
     """The chain that would be left with as many processors as the build can use."""
-    serial: tuple[Serial, ...]
-    bounds: tuple[Bound, ...]
-    dependencies: tuple[Dependency, ...]
-    duplicates: tuple[Duplicate, ...]
-    reruns: tuple[Rerun, ...]
-    more_cores: tuple[MoreCores, ...]
+    serial: tuple[Serial, ...] = ()
+    bounds: tuple[Bound, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
+    duplicates: tuple[Duplicate, ...] = ()
+    reruns: tuple[Rerun, ...] = ()
+    more_cores: tuple[MoreCores, ...] = ()

@@ -12,12 +12,13 @@ from buildopt.host.trees import Status, status_of, walk
 from buildopt.profile.model import Profile
 from buildopt.record import Record
 from buildopt.report.slow import Surroundings, view_slow
-from buildopt.report.slow_units import find_build
+from buildopt.report.slow_units import Build, find_build
 from buildopt.report.slow_view import SlowView
 from buildopt.verbs.context import Context
 
 __all__ = ["look_slow"]
 
+_LEAN = (0, False, "none", "line-directives-only", "line-tables-only")
 _MOST_FILES = 20_000
 
 
@@ -37,7 +38,7 @@ def look_slow(context: Context, profile: Profile | None) -> SlowView:
                 notes.append(f"what needs what is not known, so only single units are shown: {error.message} → {todo}")
         if record.note:
             notes.append(f"{record.note} → buildopt doctor shows more")
-        around = Surroundings(graph, members, _gated(profile), _newest(context), _again(profile))
+        around = Surroundings(graph, members, _gated(profile), _lean(profile, build), _newest(context), _again(profile))
         return view_slow(record, build, around, notes)
 
 
@@ -47,6 +48,22 @@ def _gated(profile: Profile | None) -> dict[str, set[str]]:
         package: {name for items in features.values() for item in items if (name := dependency_of(item))}
         for package, features in tables.items()
     }
+
+
+def _lean(profile: Profile | None, build: Build | None) -> tuple[bool, bool]:
+    """Return whether the profile asks for little debug info in members, and in other packages."""
+    declared = profile.cargo.profile if profile is not None and profile.cargo is not None else {}
+    name = build.cargo_profile if build is not None else None
+    own: object = None
+    others: object = None
+    while name is not None and name in declared:
+        found = declared[name]
+        star = found.package.get("*")
+        own = found.debug if own is None else own
+        others = star.debug if others is None and star is not None else others
+        name = found.inherits
+    others = own if others is None else others
+    return own in _LEAN, others in _LEAN
 
 
 def _again(profile: Profile | None) -> str:

@@ -73,7 +73,7 @@ UNITS = (
     unit("app", 7.1, 5.0, target='bin "tool"'),
 )
 MEMBERS = (declares("app", needs("core"), needs("heavy")), declares("core", needs("shared"), needs("derive")))
-AROUND = Surroundings(GRAPH, MEMBERS, {}, lambda _path: None, "buildopt run core")
+AROUND = Surroundings(GRAPH, MEMBERS, {}, (False, False), lambda _path: None, "buildopt run core")
 
 
 @pytest.fixture
@@ -118,6 +118,10 @@ def test_each_answer_about_one_build(record: Record, add: Callable[..., None]) -
     assert heavy.gate == ("[features.app]", 'heavy = ["dep:heavy"]')
     assert heavy.wall_seconds == pytest.approx(2.0)
     assert "shared" not in {row.name for row in view.dependencies}, "heavy needs it as well as core does"
+    lean = look(record, AROUND._replace(lean=(False, True)))
+    assert [bound.todo for bound in lean.bounds if bound.unit == "heavy"] == [
+        "its debug info is lean already: cargo llvm-lines --package heavy@1.0.0 (a tool of its own) shows what generates most"
+    ]
     kinds = {bound.unit: bound.kind for bound in view.bounds}
     assert kinds["core"] == "frontend"
     assert kinds["heavy"] == "codegen"
@@ -270,8 +274,11 @@ def test_an_executable_that_was_rebuilt_fast_once_tells_linking_from_code_genera
     fast = program._replace(duration_seconds=0.8)
     fastest, checks = fastest_rebuilds([(program,), (fast,), (program._replace(mode="check", duration_seconds=1.0),)])
     key = ("app", 'bin "app"', "build")
-    assert bound_of(program, Where(None, 0, fastest[key], checks[key])) == ("codegen", pytest.approx(7.2 / 9))
-    assert bound_of(fast, Where(None, 0, fastest[key], checks[key])) == ("link", pytest.approx(1.0))
+    assert bound_of(program, Where(None, 0, fastest[key], check_seconds=checks[key])) == (
+        "codegen",
+        pytest.approx(7.2 / 9),
+    )
+    assert bound_of(fast, Where(None, 0, fastest[key], check_seconds=checks[key])) == ("link", pytest.approx(1.0))
     assert bound_of(program, Where(None, 0)) == ("executable", 1.0)
     nightly = program._replace(frontend_seconds=1.0, codegen_seconds=3.0)  # with -Zsection-timings the rest is linking
     assert bound_of(nightly, Where(None, 0)) == ("link", pytest.approx(5 / 9))
