@@ -52,6 +52,10 @@ class Changes(NamedTuple):
     """What a person should know: why the answer is not complete, or that only the work tree counts."""
     complete: bool
     """False: anything may have changed."""
+    head: str | None = None
+    """The commit that is checked out; None when it is not known."""
+    dirty: bool | None = None
+    """Whether anything differs from that commit; None where what was asked does not tell."""
 
 
 class _Repository(NamedTuple):
@@ -176,7 +180,10 @@ def _compare_with(repository: _Repository, name: str, commit: str, index: Path) 
             return Changes((), name, f"git says: {_first_line(result)}", False)
     names = {path for output in (tracked.stdout, untracked.stdout) for path in _text(output).split("\0") if path}
     note = f"HEAD is at {name}, so only what is not committed counts" if commit == repository.head else None
-    return Changes(tuple(sorted(_relative(path, repository.prefix) for path in names)), name, note, True)
+    # Against another commit, only new files are surely not committed; to ask for the rest would be one more process.
+    dirty = bool(names) if commit == repository.head else bool(untracked.stdout) or None
+    paths = tuple(sorted(_relative(path, repository.prefix) for path in names))
+    return Changes(paths, name, note, True, repository.head, dirty)
 
 
 def _relative(path: str, prefix: str) -> str:

@@ -69,6 +69,10 @@ class Selection(NamedTuple):
     packages: tuple[Package, ...]
     whole: bool
     why: str
+    head: str | None = None
+    """The commit that is checked out, where git was asked what is affected."""
+    dirty: bool | None = None
+    """Whether anything differs from that commit, where it is known."""
 
 
 class Work(NamedTuple):

@@ -62,7 +62,7 @@ def run(
             work = work_of(context, name, stage)
             planned.append(_plan_stage(context, record, work, chosen))
             notes += feature_notes(work, context.workspace, profile)
-        return execute(context, record, planned, f"run {' '.join(wanted)}", emit, notes)
+        return execute(context, record, planned, f"run {' '.join(wanted)}", emit, notes, affected)
 
 
 def plan_work(context: Context, work: Work, selection: Selection) -> PlannedStage:
@@ -91,10 +91,13 @@ def execute(
     command: str,
     emit: Callable[[Event], None],
     notes: Sequence[str] = (),
+    affected: Selection | None = None,
 ) -> Outcome:
-    """Run what is planned, show it by `emit` and record it."""
+    """Run what is planned, show it by `emit` and record it; `affected` tells the commit, where git was asked anyhow."""
     profile = context.loaded.profile
     recording = Recording(record, context.toolchain, context.loaded.fingerprint, context.host)
+    if affected is not None:
+        recording.at_commit(affected.head, dirty=affected.dirty)
     try:
         context.prepare_state()
     except MachineRefused as error:  # a run is not failed by what would only be recorded of it
@@ -199,7 +202,7 @@ def changed(context: Context, base: str | None = None) -> Selection:
         changes = changes._replace(base=told.why)
     affected = cargo.affected(context.workspace, changes, rules.paths)
     members = tuple(package for package in affected.packages if package.member)
-    return Selection(members, affected.everything, affected.why)
+    return Selection(members, affected.everything, affected.why, changes.head, changes.dirty)
 
 
 def environment(context: Context) -> Mapping[str, str | None]:

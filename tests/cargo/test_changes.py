@@ -48,7 +48,23 @@ def commit(git: Git, root: Path) -> str:
 
 
 def ask(root: Path, base: str | None = None) -> Changes:
-    return changes(Host(), root, base)
+    return changes(Host(), root, base)._replace(head=None, dirty=None)
+
+
+def test_the_commit_and_whether_the_tree_differs_from_it(git, repository):
+    first = git(repository, "rev-parse", "HEAD")
+
+    def state() -> tuple[str | None, bool | None]:
+        return changes(Host(), repository)[4:]
+
+    assert state() == (first, False)
+    (repository / "a.txt").write_text("other")
+    assert state() == (first, True)
+    git(repository, "switch", "-q", "-c", "topic")
+    second = commit(git, repository)
+    assert state() == (second, None), "that a.txt differs from main does not say that it differs from HEAD"
+    (repository / "new.txt").write_text("x")
+    assert state() == (second, True)
 
 
 def test_commits_index_work_tree_and_new_files_count(git, repository):

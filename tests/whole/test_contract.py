@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from buildopt.host import Host
+from buildopt.record import Record
+
 Tree = Callable[[Path, Mapping[str, str]], Path]
 PROFILE = """version = 1
 [cargo.profile.quick]
@@ -294,6 +297,9 @@ def test_report_and_doctor_are_one_document_each(ws: Path):
     report = document(call(ws, "report", "--json"))
     assert [run["verb"] for run in report["runs"]] == ["run quick-check"]
     assert {unit["package"] for unit in report["units"]} == {"api", "app", "base"}
+    with Record.open(Host(), ws / ".buildopt") as record:
+        (run,) = record.runs()
+    assert (len(run.git_sha or ""), run.dirty) == (40, False)
     doctor = document(call(ws, "doctor", "--json"))
     assert "cargo" in {tool["name"] for tool in doctor["tools"]}
 
