@@ -15,7 +15,8 @@ CLASSES = [getattr(errors, name) for name in errors.__all__ if name != "Problem"
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("StageFailed", 1), ("Drift", 1), ("OverBudget", 1), ("ChangedSince", 1), ("PinsMoved", 5),
+        ("StageFailed", 1), ("Drift", 1), ("OverBudget", 1), ("ChangedSince", 1), ("ArmFailed", 1),
+        ("PinsMoved", 5),
         ("ArgumentError", 2), ("ProfileError", 2), ("ManifestError", 2), ("GateRefused", 2), ("UnsafePath", 2),
         ("ToolMissing", 3), ("MachineRefused", 3), ("Bug", 4), ("TimedOut", 124), ("Interrupted", 130),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -93,7 +94,8 @@ def _declared(
         work = Work(name, stage.run, stage.features, stage.cargo_profile, stage.all_targets, None, None)
         chosen = Selection(workspace.members, whole=True, why="")
         if stage.scope == "affected" and scenario.action in EDITS and edited is not None:
-            changed = Changes((edited.relative_to(workspace.root).as_posix(),), "", None, complete=True)
+            path = Path(os.path.relpath(edited, workspace.root)).as_posix()
+            changed = Changes((path,), "", None, complete=True)
             reached = affected(workspace, changed, profile.affected.paths)
             members = tuple(package for package in reached.packages if package.member)
             chosen = Selection(members, reached.everything, reached.why)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from buildopt.bench.arms import Arm
 from buildopt.bench.commands import Call, calls
-from buildopt.bench.measured import Measured, Sizes, artifacts_in
+from buildopt.bench.measured import Measured, Sizes, artifacts_in, joined
 from buildopt.bench.own_cache import OwnCache
 from buildopt.bench.place import Copies, Surround, surround
 from buildopt.bench.revision import Switch, find_revision, switch
@@ -299,7 +299,7 @@ class Lab:
             there = self._build(run).measured
         finally:
             run.site.apply(changes, there=False)
-        return _joined(there, self._build(run).measured)
+        return joined(there, self._build(run).measured)
 
     def _changes(self, run: _Run) -> tuple[Switch, ...]:
         top = run.site.tree.top
@@ -330,18 +330,3 @@ def _failed(run: _Run, timed: Timed) -> BuildoptError:
         )
     what = "the tests fail" if timed.failed.tests else f"cargo {timed.failed.argv[1]} fails"
     return ArmFailed(f"{run.arm.name}: {run.scenario.name}: {what}: {timed.words}")
-
-
-def _joined(one: Measured, other: Measured) -> Measured:
-    known = [share for share in (one.external_share, other.external_share) if share is not None]
-    return one._replace(
-        wall_seconds=one.wall_seconds + other.wall_seconds,
-        cpu_seconds=one.cpu_seconds + other.cpu_seconds,
-        peak_bytes=max(one.peak_bytes, other.peak_bytes),
-        external_share=max(known, default=None),
-        lock_wait=one.lock_wait or other.lock_wait,
-        rebuilt=None if one.rebuilt is None or other.rebuilt is None else one.rebuilt + other.rebuilt,
-        test_seconds=None
-        if one.test_seconds is None or other.test_seconds is None
-        else one.test_seconds + other.test_seconds,
-    )

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from buildopt.cargo.model import Workspace
 
-__all__ = ["Measured", "Sizes", "artifacts_in"]
+__all__ = ["Measured", "Sizes", "artifacts_in", "joined"]
 
 _MADE = frozenset(("bin", "cdylib", "dylib", "staticlib"))
 
@@ -47,6 +47,22 @@ class Sizes(NamedTuple):
     """Binaries and libraries for others together; None where the last build made none."""
     artifacts: Mapping[str, int] = {}
     """Each of them, by its path in the target directory."""
+
+
+def joined(one: Measured, other: Measured) -> Measured:
+    """Return two runs, one after the other, as one."""
+    known = [share for share in (one.external_share, other.external_share) if share is not None]
+    return one._replace(
+        wall_seconds=one.wall_seconds + other.wall_seconds,
+        cpu_seconds=one.cpu_seconds + other.cpu_seconds,
+        peak_bytes=max(one.peak_bytes, other.peak_bytes),
+        external_share=max(known, default=None),
+        lock_wait=one.lock_wait or other.lock_wait,
+        rebuilt=None if one.rebuilt is None or other.rebuilt is None else one.rebuilt + other.rebuilt,
+        test_seconds=None
+        if one.test_seconds is None or other.test_seconds is None
+        else one.test_seconds + other.test_seconds,
+    )
 
 
 def artifacts_in(target: Path, workspace: Workspace) -> dict[str, int]:

@@ -10,7 +10,7 @@ from buildopt.bench.revision import export_revision
 from buildopt.bench.site import Site
 from buildopt.bench.tree import Tree, copy_tree, duplicate
 from buildopt.cargo.config import load_config
-from buildopt.cargo.metadata import query_workspace
+from buildopt.cargo.metadata import cargo_words, query_workspace
 from buildopt.cargo.model import Components, Workspace
 from buildopt.cargo.toolchain import GET_RUST, probe_components
 from buildopt.errors import MachineRefused, ToolMissing
@@ -98,12 +98,14 @@ class Copies:
 
     def _fetch(self, tree: Tree) -> None:
         """Get what the lock file names, so that no build needs the network; what cannot be had is left to the build to say."""
+        env = {name: value for name, value in self._around.env.items() if name != "CARGO_NET_OFFLINE"}
         argv = (self._around.cargo, "fetch", "--quiet")
-        env = {**self._around.env, "CARGO_NET_OFFLINE": None}
-        finished = self._host.run(Command(argv, tree.root, env, _FETCH_SECONDS))
-        if finished.returncode != 0:
-            said = finished.stderr.decode(errors="replace").strip().splitlines()
-            self._note(f"cargo fetch fails, and building goes on without the network: {said[0] if said else ''}")
+        here = self._host.run(Command((*argv, "--offline"), tree.root, env, _FETCH_SECONDS))
+        if here.returncode == 0:
+            return
+        there = self._host.run(Command(argv, tree.root, env, _FETCH_SECONDS))
+        if there.returncode != 0:
+            self._note(f"cargo fetch fails, and building goes on without the network: {cargo_words(there.stderr)}")
 
 
 def _without_wrapper(host: Host, root: Path) -> dict[str, str]:
