@@ -62,8 +62,11 @@ class _Run(NamedTuple):
 class Lab:
     """Where arms are built and timed; `Lab.open` makes one."""
 
-    def __init__(self, host: Host, folder: Path, around: Surround, copies: Copies, profile: Profile) -> None:
+    def __init__(
+        self, host: Host, folder: Path, around: Surround, copies: Copies, profile: Profile, note: Callable[[str], None]
+    ) -> None:
         self._host = host
+        self._note = note
         self._folder = folder
         self._around = around
         self._copies = copies
@@ -97,7 +100,7 @@ class Lab:
             if left:
                 note("what an earlier measuring left, that was cut short, is removed")
             around = surround(host, root, state, folder)
-            lab = cls(host, folder, around, Copies(host, folder, workspace, around, note), profile)
+            lab = cls(host, folder, around, Copies(host, folder, workspace, around, note), profile, note)
             try:
                 yield lab
             finally:
@@ -280,6 +283,8 @@ class Lab:
             built = last.failed is None or last.failed.tests
             if built and last.measured.rebuilt != 0:
                 self._spots[run.site.tree.top, action] = spot
+                if spot.place.kind != bench.edit:
+                    self._note(f"{package.name} has no function that can be edited; another public one is the edit")
                 return
         said = f": {last.words}" if last is not None and last.words else ""
         raise ArmFailed(
@@ -297,6 +302,8 @@ class Lab:
         try:
             run.site.apply(changes, there=True)
             there = self._build(run).measured
+        except UnsafePath as error:
+            raise ArmFailed(f"{run.arm.name}: {run.scenario.name}: {error.message}") from error
         finally:
             run.site.apply(changes, there=False)
         return joined(there, self._build(run).measured)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from buildopt.bench.revision import Switch
 from buildopt.bench.scenarios import source_of
 from buildopt.bench.tree import Tree
 from buildopt.cargo.model import Package, Workspace
+from buildopt.errors import UnsafePath
 from buildopt.host import Host
 from buildopt.host.files import inside
 
@@ -62,9 +64,9 @@ class Site:
     def edit(self, spot: Spot, number: int, lines: int) -> Iterator[None]:
         """Have the edit `number` in the file for the length of a with block; then the file has its own bytes again.
 
-        Raises UnsafePath for a file that is reached through a symlink: it may be the user's own.
+        Raises UnsafePath for a file that a symlink puts outside of the copy: it may be the user's own.
         """
-        path = inside(self.tree.top, spot.path.relative_to(self.tree.top))
+        path = self._real(spot.path)
         original = self._host.files.read(path) or b""
         text = edited(original.decode(), spot.place, number, lines)
         mode = self._host.files.mode(path) or 0o644
@@ -95,9 +97,15 @@ class Site:
 
     def _text(self, path: Path) -> str:
         try:
-            return (self._host.files.read(inside(self.tree.top, path.relative_to(self.tree.top))) or b"").decode()
-        except (ValueError, UnicodeDecodeError):
+            return (self._host.files.read(self._real(path)) or b"").decode()
+        except (UnicodeDecodeError, UnsafePath):
             return ""
+
+    def _real(self, path: Path) -> Path:
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(self.tree.top):
+            raise UnsafePath(f"{path} leads out of the copy, to {real}")
+        return real
 
     def _mark(self, name: str) -> None:
         self.marks[name] = next(self._counter)
