@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from buildopt.measure.screening import Design, design
 from buildopt.tune.candidates import Candidate
 from buildopt.tune.judge import Judged, Row, judge_rows
@@ -30,8 +32,11 @@ class Screen:
         self._broken: tuple[Candidate, ...] = ()
         self._tried: list[tuple[tuple[Candidate, ...], bool]] = []
 
-    def run(self) -> list[Judged]:
-        """Measure the rows of the plan, and more of them while that leaves time for all else and something is in doubt."""
+    def run(self, apart: Sequence[Judged]) -> list[Judged]:
+        """Measure the rows of the plan, and more of them while that leaves time for all else and something is in doubt.
+
+        `apart` is what is known of the candidates that are not screened: pairs may be wanted for them too.
+        """
         if not self._plan.screened:
             return []
         factors = len(self._plan.screened)
@@ -41,7 +46,7 @@ class Screen:
             both = design(factors, folded=True, seed=self._ask.seed + number)
             more = [index for index, block in enumerate(both.blocks) if block == number % 2]
             half = Design(tuple(both.rows[index] for index in more), (0,) * len(more), factors)
-            left = seconds_of(self._plan, self._costs, rows=len(more), doubtful=self._pairs_wanted(judged))
+            left = seconds_of(self._plan, self._costs, rows=len(more), doubtful=self._pairs_wanted([*judged, *apart]))
             if not any(each.outcome == "doubtful" for each in judged) or not self._clock.has_room(left):
                 break
             self._measure(half)
@@ -51,7 +56,7 @@ class Screen:
     def _pairs_wanted(self, judged: list[Judged]) -> int:
         worth = 1 - self._ask.smallest_effect
         doubtful = [each for each in judged if each.outcome == "doubtful" and each.found and each.found.ratio < worth]
-        return min(self._plan.doubtful, len(doubtful) + len(self._plan.apart))
+        return min(self._plan.doubtful, len(doubtful))
 
     def _measure(self, more: Design) -> None:
         """Measure the rows of a design; of two halves the second is left out when time is short."""

@@ -79,7 +79,8 @@ class Study:
         costs = self._look()
         plan = self._plan(costs)
         announce(plan, costs, self._clock.announced)
-        judged = [*self._apart(plan, costs), *self._screen(plan, costs)]
+        apart = self._apart(plan, costs)
+        judged = [*self._screen(plan, costs, apart), *apart]
         taken, doubtful = best_of(judged)
         chosen, settled, judged = self._settle(plan, costs, taken, doubtful, judged)
         alone: Mapping[Candidate, tuple[Comparison, ...]] = {}
@@ -145,10 +146,10 @@ class Study:
             judged.append(judge_row(candidate, row, self._today, self._ask.weights, self._ask.smallest_effect))
         return judged
 
-    def _screen(self, plan: Plan, costs: Costs) -> list[Judged]:
+    def _screen(self, plan: Plan, costs: Costs, apart: Sequence[Judged]) -> list[Judged]:
         """Measure the small settings together."""
         screen = Screen(self._trials, self._ask, plan, costs, self._clock)
-        judged = screen.run()
+        judged = screen.run(apart)
         self._changes += screen.changes
         return judged
 
