@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -59,8 +60,13 @@ def content_digest(context: Context) -> str:
     total = hashlib.blake2b(digest_size=16)
     for part in parts(context.workspace):
         for name in sorted(files_of(context.host, part)):
-            content = context.host.files.read(part / name) or b""
-            total.update(f"{part / name}\0{len(content)}\0".encode(errors="surrogateescape"))
+            path = part / name
+            content = b""
+            if path.is_symlink():  # copied as a link, wherever it leads: to a device, or to nothing
+                content = os.fsencode(os.readlink(path))
+            elif path.is_file():
+                content = context.host.files.read(path) or b""
+            total.update(f"{path}\0{len(content)}\0".encode(errors="surrogateescape"))
             total.update(content)
     return total.hexdigest()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -122,6 +123,13 @@ def test_measurements_of_something_else_are_not_gone_on_with(ws: Workspace, chan
     second = ws.call(asked)
     assert second.experiment.id != first.experiment.id
     assert second.known == 0
+
+
+def test_what_a_link_leads_to_is_not_read(ws: Workspace) -> None:
+    (ws.root / "endless").symlink_to("/dev/zero")
+    os.mkfifo(ws.root / "pipe")
+    (ws.root / "link").symlink_to("pipe")
+    assert ws.call(ASKED).measured > 0
 
 
 def test_more_pairs_go_on_where_the_first_ones_did_not_decide(ws: Workspace) -> None:
