@@ -27,7 +27,10 @@ def copy_entry(source: Path, target: Path) -> None:
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target, follow_symlinks=False)
+        if stat.S_ISLNK(mode):  # shutil looks at what it leads to, and refuses a named pipe
+            os.symlink(os.readlink(source), target)
+        else:
+            shutil.copy2(source, target, follow_symlinks=False)
     except (FileNotFoundError, FileExistsError):
         return
     except OSError as error:
