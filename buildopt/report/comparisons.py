@@ -16,6 +16,7 @@ __all__ = ["BenchView", "as_json", "as_lines", "as_markdown", "next_step", "summ
 
 _METRICS = {"cpu": "CPU", "wall": "wall"}
 _STYLES = {"faster": "green", "slower": "red"}
+_MANY_PAIRS = 100  # more than anybody waits for
 _MOST_ROWS = 200  # of a Markdown table
 
 
@@ -120,6 +121,8 @@ def next_step(view: BenchView, *, via_nox: bool = False) -> str:
         return "next: the same call goes on with what is not measured yet"
     if view.open:
         most = max(c.pairs + c.more_pairs for c in view.open)
+        if most > _MANY_PAIRS:
+            return "next: nothing; what is not decided is smaller than the noise here, and a quiet machine would see it"
         return f"next: --pairs {most} may decide the rest; a quiet machine helps as much"
     if view.is_empty:
         return "next: cargo build shows what is wrong"
@@ -221,7 +224,8 @@ def _verdict(comparison: Comparison) -> str:
     if comparison.failure is not None:
         return "not measurable"
     if comparison.verdict == "unresolved":
-        return f"not decided, about {comparison.more_pairs} more pairs" if comparison.pairs else "not measured"
+        more = f"about {comparison.more_pairs}" if comparison.more_pairs <= _MANY_PAIRS else "hundreds of"
+        return f"not decided, {more} more pairs" if comparison.pairs else "not measured"
     return str(comparison.verdict)
 
 

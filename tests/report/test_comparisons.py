@@ -124,6 +124,9 @@ def test_the_last_line_says_what_to_do() -> None:
     assert next_step(decided, via_nox=True).startswith("next: nox -s tune ")
     assert next_step(VIEW) == "next: the same call goes on with what is not measured yet"
     assert next_step(VIEW._replace(most=6)) == "next: --pairs 18 may decide the rest; a quiet machine helps as much"
+    hopeless = VIEW._replace(comparisons=(UNDECIDED._replace(more_pairs=490),), most=6)
+    assert "smaller than the noise here" in next_step(hopeless)
+    assert "not decided, hundreds of more pairs" in "".join(as_lines(hopeless, 140))
     assert next_step(VIEW._replace(interrupted=True)).startswith(
         "interrupted: the same call goes on with the 29 builds"
     )
