@@ -27,6 +27,7 @@ _NORMAL = 1.4826  # times the median absolute deviation: the standard deviation 
 _LEAST_SPREAD = 0.01  # of the median: a history of equal values still has noise to come
 _EFFECT = 1.10
 _LONGEST = 240  # values that change points are looked for in: the newest
+_PRICE = 2.5  # times noise and logarithm of the length: about one history in 200 of independent noise shows a step
 _STEP = 0.05  # of the level before: a smaller step explains nothing
 
 
@@ -103,11 +104,10 @@ def change_points(values: Sequence[float], *, min_length: int = 3) -> tuple[int,
     if len(recent) < 2 * min_length:
         return ()
     jumps = [abs(after - before) for before, after in itertools.pairwise(recent)]
-    noise = max(
-        _median(jumps) * 1.05, _LEAST_SPREAD * abs(_median(recent))
-    )  # 1.4826 / sqrt 2: two noises to a difference
-    steps = _cheapest_steps(recent, min_length, 2.0 * noise * math.log(len(recent)))
-    return tuple(start + step for step in _large(recent, steps))
+    # The median difference of two normal values is 0.954 standard deviations.
+    noise = max(_median(jumps) / 0.954, _LEAST_SPREAD * abs(_median(recent)))
+    steps = _cheapest_steps(recent, min_length, _PRICE * noise * math.log(len(recent)))
+    return tuple(start + step for step in _clear(recent, steps, min_length))
 
 
 def _cheapest_steps(values: Sequence[float], min_length: int, price: float) -> list[int]:
@@ -133,17 +133,28 @@ def _cheapest_steps(values: Sequence[float], min_length: int, price: float) -> l
     return steps[::-1]
 
 
-def _large(values: Sequence[float], steps: list[int]) -> list[int]:
-    """Return the steps whose levels differ by enough, the smallest dropped first."""
+def _clear(values: Sequence[float], steps: list[int], min_length: int) -> list[int]:
+    """Return the steps without those that are small or rest on a few spikes, the smallest dropped first."""
     while steps:
         edges = [0, *steps, len(values)]
-        levels = [_median(values[a:b]) for a, b in itertools.pairwise(edges)]
-        sizes = [abs(b - a) / max(abs(a), 1e-12) for a, b in itertools.pairwise(levels)]
+        levels = [values[a:b] for a, b in itertools.pairwise(edges)]
+        sizes = [_size_of_step(before, after, min_length) for before, after in itertools.pairwise(levels)]
         least = min(range(len(sizes)), key=sizes.__getitem__)
         if sizes[least] >= _STEP:
             break
         del steps[least]
     return steps
+
+
+def _size_of_step(before: Sequence[float], after: Sequence[float], min_length: int) -> float:
+    """Return how far `after` lies from `before`, as a part of it; 0.0 when too few values of either lie on their own side."""
+    low, high = _median(before), _median(after)
+    middle = (low + high) / 2
+    for level, centre in ((before, low), (after, high)):
+        own = sum((value > middle) == (centre > middle) for value in level)
+        if own < max(min_length, 2 / 3 * len(level)):
+            return 0.0
+    return abs(high - low) / max(abs(low), 1e-12)
 
 
 def _median(values: Sequence[float]) -> float:

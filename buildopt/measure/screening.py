@@ -8,6 +8,7 @@ Of the procedures tried on simulated noisy builds this one came closest to the b
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -157,10 +158,9 @@ def _student(freedom: int) -> float:
 
 
 def _normal(matrix: Sequence[Sequence[float]], weights: Sequence[float]) -> list[list[float]]:
-    unknowns = range(len(matrix[0]))
-    return [
-        [sum(w * row[i] * row[j] for w, row in zip(weights, matrix, strict=True)) for j in unknowns] for i in unknowns
-    ]
+    columns = list(zip(*matrix, strict=True))
+    weighted = [list(map(operator.mul, column, weights)) for column in columns]
+    return [[sum(map(operator.mul, a, b)) for b in columns] for a in weighted]
 
 
 def _solve(matrix: Sequence[Sequence[float]], values: Sequence[float], weights: Sequence[float]) -> list[float]:

@@ -62,7 +62,8 @@ def decide(
 
     `aa` are pairs of the baseline with itself: an effect must exceed theirs, and the interval is no narrower than their
     scatter makes likely. `final` says that no later look is meant: the interval then need not allow for one.
-    `faster` and `slower` need an interval without 1 and a median effect above `smallest_effect`.
+    `faster` and `slower` need an interval without 1 and a median effect above `smallest_effect`; an early look asks for
+    more of it, as much more as pairs are still to come: neighbours on the machine may fall in step with a few blocks.
     Raises ValueError for no pairs and for times that are not above zero.
     """
     if not pairs:
@@ -70,7 +71,7 @@ def decide(
     ratios, same = _logs(pairs), _logs(aa)
     count, middle = len(ratios), _median(ratios)
     threshold = math.log1p(smallest_effect)
-    needed = max(threshold, abs(_median(same)) if same else 0.0)
+    floor = max(threshold, abs(_median(same)) if same else 0.0)
     if count < FEWEST_PAIRS:
         low, high, more = ratios[0], ratios[-1], FEWEST_PAIRS - count
         verdict: PairVerdict = "unresolved"
@@ -78,8 +79,9 @@ def decide(
         error = _standard_error(ratios, same)
         half = error * _critical(count, final)
         low, high = middle - half, middle + half
-        verdict = _verdict(middle, half, threshold, needed)
-        more = _more_pairs(count, middle, error, needed) if verdict == "unresolved" else 0
+        early = 1.0 if final else max(1.0, _PLANNED / count)
+        verdict = _verdict(middle, half, threshold, max(floor, threshold * early))
+        more = _more_pairs(count, middle, error, floor) if verdict == "unresolved" else 0
     words = f"{math.exp(middle):.2f} ({math.exp(low):.2f} to {math.exp(high):.2f}) of the time: "
     words += (
         f"not decided, needs about {more} more pair{'' if more == 1 else 's'}" if verdict == "unresolved" else verdict
@@ -110,9 +112,9 @@ def _verdict(middle: float, half: float, threshold: float, needed: float) -> Pai
     return "equal" if abs(middle) + half < threshold else "unresolved"
 
 
-def _more_pairs(count: int, middle: float, error: float, needed: float) -> int:
+def _more_pairs(count: int, middle: float, error: float, floor: float) -> int:
     """Estimate the further pairs: the standard error shrinks with the square root of their number."""
-    goal = abs(middle) if abs(middle) > needed else needed - abs(middle)
+    goal = abs(middle) if abs(middle) > floor else floor - abs(middle)
     wished = _MOST_PLANNED if goal <= 0 else min(_MOST_PLANNED, math.ceil(count * (_CRITICAL * error / goal) ** 2))
     return max(1, wished - count)
 

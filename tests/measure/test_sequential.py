@@ -82,6 +82,13 @@ def test_an_effect_far_beyond_the_noise_is_settled_at_the_first_look() -> None:
     assert decide(samples(4, 3.0, 0.07, seed=6)).verdict == "slower"
 
 
+def test_a_small_effect_waits_for_more_pairs_however_well_a_few_agree() -> None:
+    pairs = [(1.0, 1.047 + n / 1000) for n in range(20)]
+    assert decide(pairs[:6]).verdict == "unresolved", "six builds of one thing did so in a real run"
+    assert decide(pairs[:6], final=True).verdict == "slower"
+    assert decide(pairs[:14]).verdict == "slower"
+
+
 def test_wide_noise_asks_for_more_pairs_than_narrow_noise() -> None:
     wide, narrow = decide(samples(10, 1.04, 0.5, seed=3)), decide(samples(10, 1.04, 0.1, seed=3))
     assert wide.verdict == narrow.verdict == "unresolved"
