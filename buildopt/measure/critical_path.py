@@ -18,6 +18,7 @@ __all__ = [
     "Schedule",
     "Stretch",
     "critical_path",
+    "dependents",
     "most_at_once",
     "schedule",
     "serial_stretches",
@@ -134,8 +135,8 @@ def schedule(jobs: Sequence[Job], cores: int | None, *, without: Collection[int]
     left_out = set(without)
     starts: dict[int, float] = {}
     waiting = [sum(need.job not in left_out for need in job.needs) for job in jobs]
-    metadata, whole = _dependents(jobs)
-    urgency = _urgency(jobs)
+    metadata, whole = _followers(jobs)
+    urgency = dependents(jobs)
     runnable = [(-urgency[at], at) for at, count in enumerate(waiting) if not count and at not in left_out]
     heapq.heapify(runnable)
     events: list[tuple[float, int, bool]] = []  # when, job, whether that is its end (else its metadata)
@@ -155,6 +156,16 @@ def schedule(jobs: Sequence[Job], cores: int | None, *, without: Collection[int]
             waiting[dependent] -= 1
             if not waiting[dependent] and dependent not in left_out:
                 heapq.heappush(runnable, (-urgency[dependent], dependent))
+
+
+def dependents(jobs: Sequence[Job]) -> list[int]:
+    """Return how many jobs need each, directly or not; needs never form a ring."""
+    found = [0] * len(jobs)  # sets of jobs, as bits
+    order = sorted(range(len(jobs)), key=lambda at: (jobs[at].start, jobs[at].end, at), reverse=True)
+    for at in order:  # a job starts after all that it needs
+        for need in jobs[at].needs:
+            found[need.job] |= found[at] | 1 << at
+    return [bits.bit_count() for bits in found]
 
 
 def _given(jobs: Sequence[Job], need: Need) -> float:
@@ -177,20 +188,10 @@ def _slices(jobs: Sequence[Job]) -> Iterator[tuple[float, float, frozenset[int]]
             yield when, until, frozenset(active)
 
 
-def _dependents(jobs: Sequence[Job]) -> tuple[list[list[int]], list[list[int]]]:
+def _followers(jobs: Sequence[Job]) -> tuple[list[list[int]], list[list[int]]]:
     metadata: list[list[int]] = [[] for _ in jobs]
     whole: list[list[int]] = [[] for _ in jobs]
     for at, job in enumerate(jobs):
         for need in job.needs:
             (metadata if need.metadata else whole)[need.job].append(at)
     return metadata, whole
-
-
-def _urgency(jobs: Sequence[Job]) -> list[int]:
-    """Return how many jobs wait for each, directly or not; needs never form a ring."""
-    found = [0] * len(jobs)  # sets of jobs, as bits
-    order = sorted(range(len(jobs)), key=lambda at: (jobs[at].start, jobs[at].end, at), reverse=True)
-    for at in order:  # a job starts after all that it needs
-        for need in jobs[at].needs:
-            found[need.job] |= found[at] | 1 << at
-    return [bits.bit_count() for bits in found]

@@ -7,7 +7,15 @@ from typing import NamedTuple
 
 from buildopt.cargo.crate_graph import CrateGraph
 from buildopt.cargo.model import Package
-from buildopt.measure.critical_path import Job, Link, critical_path, most_at_once, schedule, serial_stretches
+from buildopt.measure.critical_path import (
+    Job,
+    Link,
+    critical_path,
+    dependents,
+    most_at_once,
+    schedule,
+    serial_stretches,
+)
 from buildopt.record import Record, UnitRow
 from buildopt.report.slow_bounds import Where, bound_of, bounds, fastest_rebuilds, todo_for
 from buildopt.report.slow_dependencies import dependencies, duplicates, read_built
@@ -91,7 +99,7 @@ def _cores(build: Build, jobs: Sequence[Job], path: Sequence[Link]) -> int:
 
 def _places(build: Build, jobs: Sequence[Job], around: Surroundings, runs: Sequence[Sequence[UnitRow]]) -> list[Where]:
     fastest, checks = fastest_rebuilds(runs)
-    waiting = _waiting(jobs)
+    waiting = dependents(jobs)
     places = []
     for at, package in enumerate(packages_by_unit(build.units, around.graph)):
         unit = build.units[at]
@@ -100,24 +108,6 @@ def _places(build: Build, jobs: Sequence[Job], around: Surroundings, runs: Seque
         lean = around.lean[0 if crate is not None and crate.member else 1]
         places.append(Where(crate, waiting[at], fastest.get(key), lean, checks.get(key)))
     return places
-
-
-def _waiting(jobs: Sequence[Job]) -> list[int]:
-    dependents: list[list[int]] = [[] for _ in jobs]
-    for at, job in enumerate(jobs):
-        for need in job.needs:
-            dependents[need.job].append(at)
-    counts = []
-    for at in range(len(jobs)):
-        seen: set[int] = set()
-        todo = list(dependents[at])
-        while todo:
-            other = todo.pop()
-            if other not in seen:
-                seen.add(other)
-                todo += dependents[other]
-        counts.append(len(seen))
-    return counts
 
 
 def _notes(build: Build, again: str, model: float, cores: int) -> list[str]:

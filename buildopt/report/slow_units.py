@@ -74,17 +74,20 @@ def find_build(record: Record) -> Build | None:
     return best
 
 
-def _builds(record: Record, run: RunRow, units: Iterable[UnitRow], *, newest: bool) -> Iterator[Build]:
+def _builds(record: Record, run: RunRow, units: Sequence[UnitRow], *, newest: bool) -> Iterator[Build]:
     by_step: dict[tuple[str, str], list[UnitRow]] = defaultdict(list)
     for unit in units:
         by_step[unit.stage, unit.step].append(unit)
     stages = {stage.name: stage for stage in record.stages(run.id)}
     steps = {(step.stage, step.name): step for step in record.steps(run.id)}
+    forgotten = not any(
+        unit.fresh for unit in units
+    )  # of older runs the record keeps the rebuilt units alone, and counts
     for (stage, step), found in by_step.items():
         rebuilt = [unit for unit in found if not unit.fresh]
         fresh = len(found) - len(rebuilt)
-        if not fresh and len(stages) == 1 and len(by_step) == 1 and stage in stages:
-            fresh = stages[stage].fresh  # of older runs the record keeps the rebuilt units alone
+        if forgotten and stage in stages:
+            fresh = stages[stage].fresh
         row = steps.get((stage, step))
         cached = stage in stages and stages[stage].cache is not None
         timed = tuple(unit for unit in rebuilt if unit.start_seconds is not None and unit.duration_seconds is not None)

@@ -205,6 +205,18 @@ def test_without_a_build_that_rebuilt_much_the_largest_is_shown_and_said(
     assert any("1 of 8 units → for the whole picture: buildopt run core" in note for note in view.notes)
 
 
+def test_of_old_runs_the_counts_of_the_stage_tell_what_was_fresh(record: Record, add: Callable[..., None]) -> None:
+    add(600, UNITS)
+    record.begin_run(RunRow("run-later", "run core", NOW, cores=2))
+    record.add_stage(StageRow("core", "success", 1.0, 1.0, fresh=50, rebuilt=1))
+    record.add_step(StepRow("core", "build", ARGV, "success", 1.0, 1.0))
+    record.add_units("core", "build", (unit("app", 0.1, 0.5, 0.2),))
+    assert record.finish_run("success", wall_seconds=1.0)
+    build = find_build(record)
+    assert build is not None
+    assert build.run.id == f"run-{NOW - 600:.0f}"
+
+
 def test_without_a_graph_single_units_are_still_shown(record: Record, add: Callable[..., None]) -> None:
     add(60, UNITS)
     view = look(record, AROUND._replace(graph={}, members=()))
