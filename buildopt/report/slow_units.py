@@ -56,7 +56,7 @@ class Build(NamedTuple):
 def find_build(record: Record) -> Build | None:
     """Return the newest build that rebuilt at least half of its units; without one, that which rebuilt most; None without any.
 
-    Of the steps of a run that is the one with the most work. `newest` says whether it belongs to the last run that built anything.
+    Of the steps of a run that passed, it is the one with the most work. `newest` says whether it belongs to the last run that built anything.
     """
     best: Build | None = None
     newest = True
@@ -89,6 +89,8 @@ def _builds(record: Record, run: RunRow, units: Sequence[UnitRow], *, newest: bo
         if forgotten and stage in stages:
             fresh = stages[stage].fresh
         row = steps.get((stage, step))
+        if row is not None and row.result != "success":
+            continue  # it ended before it was done
         cached = stage in stages and stages[stage].cache is not None
         timed = tuple(unit for unit in rebuilt if unit.start_seconds is not None and unit.duration_seconds is not None)
         cpu = row.cpu_seconds if row is not None and not cached else None

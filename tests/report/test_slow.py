@@ -205,6 +205,18 @@ def test_without_a_build_that_rebuilt_much_the_largest_is_shown_and_said(
     assert any("1 of 8 units → for the whole picture: buildopt run core" in note for note in view.notes)
 
 
+def test_a_build_that_failed_is_not_the_one(record: Record, add: Callable[..., None]) -> None:
+    add(600, UNITS)
+    record.begin_run(RunRow("run-later", "run core", NOW, cores=2))
+    record.add_stage(StageRow("core", "failure", 1.0, 1.0, rebuilt=2))
+    record.add_step(StepRow("core", "build", ARGV, "failure", 1.0, 1.0))
+    record.add_units("core", "build", UNITS[:2])
+    assert record.finish_run("failure", wall_seconds=1.0)
+    build = find_build(record)
+    assert build is not None
+    assert build.run.id == f"run-{NOW - 600:.0f}"
+
+
 def test_of_old_runs_the_counts_of_the_stage_tell_what_was_fresh(record: Record, add: Callable[..., None]) -> None:
     add(600, UNITS)
     record.begin_run(RunRow("run-later", "run core", NOW, cores=2))
