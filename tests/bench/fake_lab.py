@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from buildopt.bench.arms import Arm
 from buildopt.bench.measured import Measured, Sizes
@@ -11,13 +11,12 @@ from buildopt.bench.scenarios import Scenario
 from buildopt.errors import ArmFailed
 from buildopt.testing import ScriptedHost
 
-Cost = Callable[[Arm, Scenario], float]
-
 
 class FakeLab:
-    def __init__(self, seconds: dict[str, float], *, noise: float = 0.02, seed: int = 1) -> None:
+    def __init__(self, seconds: Mapping[str, float | tuple[float, ...]], *, noise: float = 0.02, seed: int = 1) -> None:
         self.host = ScriptedHost({})
         self.seconds = seconds
+        """By arm; of several, one after the other."""
         self.noise = noise
         self.chance = random.Random(seed)
         self.external = 0.0
@@ -38,7 +37,9 @@ class FakeLab:
         next_up = self.script.pop(0) if self.script else {}
         if isinstance(next_up, BaseException):
             raise next_up
-        cpu = self.seconds[arm.name] * (1 + self.noise * self.chance.uniform(-1, 1))
+        seconds = self.seconds[arm.name]
+        usual = seconds[self.samples(arm.name) % len(seconds)] if isinstance(seconds, tuple) else seconds
+        cpu = usual * (1 + self.noise * self.chance.uniform(-1, 1))
         self.host.time += cpu + 1
         assert isinstance(next_up, dict)
         return Measured(cpu, cpu, 10**8, self.external, False, True, self.host.time)._replace(**next_up)

@@ -133,10 +133,10 @@ def test_what_a_link_leads_to_is_not_read(ws: Workspace) -> None:
 
 
 def test_more_pairs_go_on_where_the_first_ones_did_not_decide(ws: Workspace) -> None:
-    lab = FakeLab({"default": 10.0, "debug=0": 10.4}, noise=0.7)
-    first = ws.call(ASKED, lab)
+    undecidable = {"default": 10.0, "debug=0": (5.0, 20.0)}
+    first = ws.call(ASKED, FakeLab(undecidable))
     assert (first.comparisons[0].verdict, first.comparisons[0].pairs) == ("unresolved", 6)
-    second = ws.call(ASKED._replace(pairs=10), FakeLab({"default": 10.0, "debug=0": 10.4}, noise=0.7, seed=2))
+    second = ws.call(ASKED._replace(pairs=10), FakeLab(undecidable))
     assert second.experiment.id == first.experiment.id
     assert second.comparisons[0].pairs == 10
     assert second.known == 12
