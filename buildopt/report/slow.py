@@ -20,7 +20,7 @@ from buildopt.record import Record, UnitRow
 from buildopt.report.slow_bounds import Where, bound_of, bounds, fastest_rebuilds, todo_for
 from buildopt.report.slow_dependencies import dependencies, duplicates, read_built
 from buildopt.report.slow_scripts import RecordedRun, reruns
-from buildopt.report.slow_units import Build, jobs_of, label, packages_by_unit
+from buildopt.report.slow_units import Build, cargo_profile, jobs_of, label, packages_by_unit
 from buildopt.report.slow_view import MoreCores, PathLink, Serial, SlowView
 from buildopt.units import format_duration
 
@@ -64,7 +64,7 @@ def view_slow(record: Record, build: Build | None, around: Surroundings, notes: 
     jobs = jobs_of(build.units, around.graph)
     path = critical_path(jobs)
     cores = _cores(build, jobs, path)
-    places = _places(build, jobs, around, [each.units for each in recent])
+    places = _places(build, jobs, around, [_alike(each, build) for each in recent])
     model = schedule(jobs, cores).seconds
 
     def saved(without: Collection[int]) -> float:
@@ -108,6 +108,12 @@ def _places(build: Build, jobs: Sequence[Job], around: Surroundings, runs: Seque
         lean = around.lean[0 if crate is not None and crate.member else 1]
         places.append(Where(crate, waiting[at], fastest.get(key), lean, checks.get(key)))
     return places
+
+
+def _alike(recorded: RecordedRun, build: Build) -> list[UnitRow]:
+    """Return the units of a run that were built with the Cargo profile of `build`."""
+    steps = {(s.stage, s.name) for s in recorded.steps if cargo_profile(s.argv) == build.cargo_profile}
+    return [unit for unit in recorded.units if (unit.stage, unit.step) in steps]
 
 
 def _notes(build: Build, again: str, model: float, cores: int) -> list[str]:

@@ -10,7 +10,7 @@ from buildopt.cargo.crate_graph import CrateGraph
 from buildopt.measure.critical_path import Job, Need
 from buildopt.record import Record, RunRow, UnitRow
 
-__all__ = ["Build", "find_build", "jobs_of", "label", "packages_by_unit"]
+__all__ = ["Build", "cargo_profile", "find_build", "jobs_of", "label", "packages_by_unit"]
 
 _LOOKED_AT = 100  # runs
 _ROUNDING_SECONDS = 0.02
@@ -56,7 +56,7 @@ class Build(NamedTuple):
 def find_build(record: Record) -> Build | None:
     """Return the newest build that rebuilt at least half of its units; without one, that which rebuilt most; None without any.
 
-    Of the steps of a run that passed, it is the one with the most work. `newest` says whether it belongs to the last run that built anything.
+    Of the steps of a run that passed, it is the one with the most work. `newest` says whether no later run built anything.
     """
     best: Build | None = None
     newest = True
@@ -80,9 +80,8 @@ def _builds(record: Record, run: RunRow, units: Sequence[UnitRow], *, newest: bo
         by_step[unit.stage, unit.step].append(unit)
     stages = {stage.name: stage for stage in record.stages(run.id)}
     steps = {(step.stage, step.name): step for step in record.steps(run.id)}
-    forgotten = not any(
-        unit.fresh for unit in units
-    )  # of older runs the record keeps the rebuilt units alone, and counts
+    # Of older runs the record keeps the rebuilt units alone, and how many were fresh.
+    forgotten = not any(unit.fresh for unit in units)
     for (stage, step), found in by_step.items():
         rebuilt = [unit for unit in found if not unit.fresh]
         fresh = len(found) - len(rebuilt)
@@ -95,8 +94,13 @@ def _builds(record: Record, run: RunRow, units: Sequence[UnitRow], *, newest: bo
         timed = tuple(unit for unit in rebuilt if unit.start_seconds is not None and unit.duration_seconds is not None)
         cpu = row.cpu_seconds if row is not None and not cached else None
         argv = row.argv if row is not None else ()
-        profile = argv[argv.index("--profile") + 1] if "--profile" in argv[:-1] else "dev"
-        yield Build(run, stage, step, _feature_arguments(argv), profile, timed, fresh, len(rebuilt), newest, cpu)
+        features, profile = _feature_arguments(argv), cargo_profile(argv)
+        yield Build(run, stage, step, features, profile, timed, fresh, len(rebuilt), newest, cpu)
+
+
+def cargo_profile(argv: Sequence[str]) -> str:
+    """Return the Cargo profile that a command line asks for."""
+    return argv[argv.index("--profile") + 1] if "--profile" in argv[:-1] else "dev"
 
 
 def _feature_arguments(argv: Sequence[str]) -> tuple[str, ...]:
