@@ -58,6 +58,7 @@ def joined(one: Measured, other: Measured) -> Measured:
         peak_bytes=max(one.peak_bytes, other.peak_bytes),
         external_share=max(known, default=None),
         lock_wait=one.lock_wait or other.lock_wait,
+        crates={name: one.crates.get(name, 0.0) + other.crates.get(name, 0.0) for name in {*one.crates, *other.crates}},
         rebuilt=None if one.rebuilt is None or other.rebuilt is None else one.rebuilt + other.rebuilt,
         test_seconds=None
         if one.test_seconds is None or other.test_seconds is None

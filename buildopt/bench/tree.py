@@ -14,6 +14,7 @@ from typing import NamedTuple
 from buildopt.cargo.changes import GIT_ENVIRONMENT
 from buildopt.cargo.config import REGION_BEGIN, cargo_home, config_sources, without_region
 from buildopt.cargo.model import Workspace
+from buildopt.cargo.read_inputs import read_inputs
 from buildopt.cargo.root import find_root
 from buildopt.errors import BuildoptError, MachineRefused
 from buildopt.host import Command, Host
@@ -129,7 +130,11 @@ def duplicate(tree: Tree, top: Path) -> Tree:
 
 
 def copy_untracked(host: Host, workspace: Workspace, tree: Tree) -> None:
-    """Copy what Cargo needs and git may not know: the lock file, its configuration, packages that git ignores."""
+    """Copy what Cargo needs and git may not know.
+
+    That is the lock file, Cargo's configuration, packages and sources that git ignores, and what the last builds have read
+    beside the workspace, in its repository.
+    """
     for name in _ALWAYS:
         if not os.path.lexists(tree.root / name):
             copy_entry(workspace.root / name, tree.root / name)
@@ -139,6 +144,9 @@ def copy_untracked(host: Host, workspace: Workspace, tree: Tree) -> None:
                 copy_entry(package.directory / name, tree.path(package.directory) / name)
         if not package.directory.is_relative_to(workspace.root):
             _copy_workspace_manifest(host, package.directory, tree)
+    for path in (*_ignored_sources(host, workspace), *_read_beside(host, workspace)):
+        if not os.path.lexists(tree.path(path)):
+            copy_entry(path, tree.path(path))
     sources, _ = config_sources(host, workspace.root)
     for path, content in sources:
         copied = tree.path(path)
@@ -146,6 +154,28 @@ def copy_untracked(host: Host, workspace: Workspace, tree: Tree) -> None:
             continue  # Cargo reads it for the copy as it does for the original
         host.files.make_directory(copied.parent)
         host.files.write(copied, content, flush=False)
+
+
+def _ignored_sources(host: Host, workspace: Workspace) -> Iterator[Path]:
+    """Yield Rust files of packages that git ignores: they are mostly generated."""
+    for part in parts(workspace):
+        listed = _known_to_git(host, part)
+        if listed is None:
+            continue
+        known = {part / name for name in listed}
+        for package in workspace.packages:
+            if package.directory.is_relative_to(part):
+                found = (package.directory / name for name in _walked(package.directory) if name.endswith(".rs"))
+                yield from (path for path in found if path not in known)
+
+
+def _read_beside(host: Host, workspace: Workspace) -> Iterator[Path]:
+    """Yield files that the last builds of the original have read outside of its packages, as far as its repository goes."""
+    repository = repository_of(host, workspace.root)
+    for name in read_inputs(host, workspace) if repository is not None else ():
+        path = Path(os.path.normpath(workspace.root / name))
+        if repository is not None and path.is_relative_to(repository) and path.is_file():
+            yield path
 
 
 def neutral(host: Host, workspace: Workspace, tree: Tree) -> None:

@@ -240,7 +240,7 @@ def _kill_session(session: int) -> None:
 
 
 def end_processes_in(folder: Path) -> None:
-    """Kill every process that works in `folder` or below: what a killed buildopt left running there. Linux only."""
+    """Kill every process without a terminal that works in `folder` or below: what a killed buildopt left there. Linux only."""
     for _ in range(20):
         found = _working_in(f"{folder}/")
         if not found:
@@ -259,9 +259,15 @@ def _working_in(prefix: str) -> list[int]:
     found = []
     for pid in pids:
         with contextlib.suppress(OSError):
-            if f"{os.readlink(f'/proc/{pid}/cwd')}/".startswith(prefix) and pid != os.getpid():
+            if f"{os.readlink(f'/proc/{pid}/cwd')}/".startswith(prefix) and pid != os.getpid() and not _terminal(pid):
                 found.append(pid)
     return found
+
+
+def _terminal(pid: int) -> int:
+    """Return the number of the terminal that a process belongs to; 0 for none, which is what `run_command` starts."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return int(file.read().rpartition(b")")[2].split()[4])
 
 
 def _signal_all(session: int, pids: list[int], number: int) -> None:

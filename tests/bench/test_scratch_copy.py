@@ -16,7 +16,7 @@ import pytest
 from buildopt.bench.revision import export_revision, find_revision, switch
 from buildopt.bench.scratch import open_scratch
 from buildopt.bench.tree import Tree, copy_tree, duplicate, files_of, parts
-from buildopt.cargo.model import Package, Workspace
+from buildopt.cargo.model import Package, Target, Workspace
 from buildopt.errors import ArgumentError, MachineRefused
 from buildopt.host import Host
 from buildopt.host.copies import copy_entry, remove_tree, tree_bytes
@@ -105,6 +105,28 @@ def test_the_copy_has_what_git_knows_as_it_is_now_and_what_cargo_needs_beside(he
     assert (copied.root / "a/src/lib.rs").read_text() == "edited"
     assert os.readlink(copied.root / "out") == "/etc"
     assert os.readlink(copied.root / "a/link") == "src/lib.rs"
+
+
+def test_sources_that_git_ignores_and_files_that_builds_read_beside_are_copied(
+    here: Host, root: Path, tree: Write
+) -> None:
+    """A workspace in a folder of its repository, which has been built once."""
+    inner = tree(
+        root / "inner",
+        {
+            "Cargo.toml": "[workspace]\n", "a/Cargo.toml": "[package]\n", "a/src/lib.rs": "", "a/src/made.rs": "", "a/made.txt": "",
+            ".gitignore": "made.*\ntarget\n", "../texts/read.txt": "", "../texts/other.txt": "",
+            "target/debug/deps/a-0123456789abcdef.d": f"x.d: a\n\na/src/lib.rs:\n{root}/texts/read.txt:\n/etc/passwd:\n",
+        },
+    )  # fmt: skip
+    found = workspace(inner, inner / "a")
+    source = Target("a", ("lib",), str(inner / "a/src/lib.rs"), True, True)
+    found = found._replace(packages=(found.packages[0]._replace(targets=(source,)),))
+    copied = copy_tree(here, found, root.parent / "top")
+    assert {"a/src/made.rs", "a/src/lib.rs"} <= below(copied.root)
+    assert "a/made.txt" not in below(copied.root)
+    assert below(copied.path(root / "texts")) == {"read.txt"}
+    assert not (root.parent / "top/etc").exists()
 
 
 def test_cargo_finds_there_nothing_that_buildopt_generated(here: Host, root: Path) -> None:
@@ -226,7 +248,7 @@ def test_what_a_killed_one_left_is_removed_and_what_it_left_running_is_ended(her
     with open_scratch(here, tmp_path / "ws") as (folder, _):
         left = folder.with_name("use-1-1")
     left.mkdir(parents=True)
-    orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], cwd=left)
+    orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], cwd=left, start_new_session=True)
     with open_scratch(here, tmp_path / "ws") as (_, count):
         assert count == 1
         assert not left.exists()
@@ -267,7 +289,8 @@ def test_only_processes_that_work_there_are_ended(tmp_path: Path) -> None:
     inside.mkdir()
     outside.mkdir()
     sleepers = [
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], cwd=at) for at in (inside, outside)
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], cwd=at, start_new_session=True)
+        for at in (inside, outside)
     ]
     try:
         time.sleep(0.05)
