@@ -120,19 +120,22 @@ class _Gate:
         self, scenario: str, rows: tuple[MeasurementRow, ...], crates: Mapping[str, float] | None = None
     ) -> tuple[GateLine, ...]:
         now = Point(self._experiment, rows, crates or {}) if rows else None
-        before = [point for point in self._history(scenario) if point.experiment.id != self._experiment.id]
+        return self._held(scenario, now)
+
+    def _held(self, scenario: str, now: Point | None) -> tuple[GateLine, ...]:
+        before = self._before(scenario, scenario, now)
         return scenario_lines(scenario, now, before, self._profile.budgets, cores=self._context.host.cores)
 
-    def _history(self, scenario: str, subject: str | None = None) -> tuple[Point, ...]:
-        """Return what is known of a scenario since its baseline, or that of `subject`, was last accepted."""
-        baseline = self._baselines.get(subject or scenario)
+    def _before(self, scenario: str, subject: str, now: Point | None) -> list[Point]:
+        """Return what is known of a scenario since the baseline of `subject` was last accepted, without `now`."""
+        baseline = self._baselines.get(subject)
+        past = self._history(scenario, after=baseline.after_measurement if baseline else 0)
+        return [point for point in past if now is None or point.experiment.id != now.experiment.id]
+
+    def _history(self, scenario: str, *, after: int = 0) -> tuple[Point, ...]:
+        """Return what is known of a scenario, oldest first; `after` is a measurement's number."""
         rows = self._record.scenario_history(
-            scenario,
-            host_class=self._class,
-            rustc=self._experiment.rustc,
-            arm=ARM,
-            last=_ROWS,
-            after=baseline.after_measurement if baseline else 0,
+            scenario, host_class=self._class, rustc=self._experiment.rustc, arm=ARM, last=_ROWS, after=after
         )
         return points(rows, self._known | {self._experiment.id: self._experiment}, self._experiment)
 
@@ -157,20 +160,19 @@ class _Gate:
             if gauged is not None:
                 lines += self._stand(scenario, gauged.rows.get(scenario, ()), gauged.crates.get(scenario, {}))
                 continue
-            past = self._history(scenario)
-            now = past[-1] if past else None
-            lines += scenario_lines(scenario, now, past[:-1], self._profile.budgets, cores=self._context.host.cores)
+            lines += self._held(scenario, next(reversed(self._history(scenario)), None))
         return tuple(lines)
 
     def _sizes(self, gauged: Gauged | None) -> tuple[GateLine, ...]:
         budgets = self._profile.budgets
-        past = self._history("clean/build", _SIZE)
-        now = past[-1] if past else None
+        now = next(reversed(self._history("clean/build")), None)
         if gauged is not None:
             rows = gauged.rows.get("clean/build", ())
             now = Point(self._experiment, rows) if rows else None
-        before = [point for point in past if now is None or point.experiment.id != now.experiment.id]
-        lines = [size_line(_SIZE, now, before, budgets.target_size, budgets.critical)]
+        lines = []
+        if now is not None or budgets.target_size is not None:
+            before = self._before("clean/build", _SIZE, now)
+            lines.append(size_line(_SIZE, now, before, budgets.target_size, budgets.critical))
         built = gauged.artifacts if gauged else {}
         lines += [self._artifact(pattern, budget, built) for pattern, budget in budgets.artifacts.items()]
         if budgets.crates is not None:

@@ -150,6 +150,7 @@ def test_a_regression_stays_one_until_it_is_accepted(ws: Ws) -> None:
     view = ws.gate({"leaf/build": [1.4]}, accept="the new parser is worth it")
     assert not view.failed
     assert line(view, "leaf/build", "history").accepted == "the new parser is worth it"
+    assert line(ws.look(), "leaf/build", "history").answer.value == 1.4, "what was measured last is still known"
     for _ in range(9):
         view = ws.gate({"leaf/build": [1.4]})
     assert line(view, "leaf/build", "history").answer.verdict == "ok"
