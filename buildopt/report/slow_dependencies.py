@@ -142,7 +142,9 @@ def _advice(
         gates = {*gated.get(member.name, ()), *gated.get("*", ())}
         always = {each.key for each in declared if not each.optional}
         wanted += [(member, key) for key in sorted(always - gates)]
-        switched += [_switch(member, key) for key in sorted({each.key for each in declared} - always | always & gates)]
+        switched += [_switch(member, key) for key in sorted({each.key for each in declared} - always)]
+        if always & gates:
+            switched.append(f"buildopt.toml gates it in {member.name} already: buildopt sync makes it optional")
     lines = _gate_lines(wanted)
     todo = []
     if lines:
