@@ -179,9 +179,12 @@ def _feature(key: str, member: Package) -> str:
 
 
 def _switch(member: Package, key: str) -> str:
+    items = {f"dep:{key}", key}
     features = [
-        name for name, items in member.features.items() if {f"dep:{key}", key} & set(items) or any(i.startswith(f"{key}/") for i in items)
-    ] or [key]  # fmt: skip
+        name
+        for name, listed in member.features.items()
+        if name != "default" and (items & set(listed) or any(item.startswith(f"{key}/") for item in listed))
+    ] or [f"dep:{key}" if f"dep:{key}" in member.features.get("default", ()) else key]
     names = ", ".join(map(quoted, features[:3]))
     if key in enabled(member.features, ["default"]):
         return f"optional in {member.name}: take what switches it on ({names}) out of its `default`"

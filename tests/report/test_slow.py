@@ -264,6 +264,8 @@ def test_what_a_dependency_needs_for_its_gate(record: Record, add: Callable[...,
     assert todo(taken, "heavy")[1:] == ("[features.app]", 'with-heavy = ["dep:heavy"]')
     by_default = (declares("app", needs("heavy", optional=True), default=("gpu",), gpu=("dep:heavy",)), MEMBERS[1])
     assert todo(by_default, "heavy") == ('optional in app: take what switches it on ("gpu") out of its `default`',)
+    directly = (declares("app", needs("heavy", optional=True), default=("dep:heavy",)), MEMBERS[1])
+    assert todo(directly, "heavy") == ('optional in app: take what switches it on ("dep:heavy") out of its `default`',)
     asked_for = (declares("app", needs("heavy", optional=True), gpu=("dep:heavy",)), MEMBERS[1])
     assert todo(asked_for, "heavy") == ('optional in app: leave "gpu" out of the `features` of the stage',)
     assert todo(MEMBERS, "heavy", {"*": {"heavy"}}) == (
