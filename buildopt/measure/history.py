@@ -1,4 +1,4 @@
-"""A new value against the history of its kind: regressions, change points, many tests at once. Pure."""
+"""What the history of one thing leads one to expect, and where it changed. Pure."""
 
 from __future__ import annotations
 
@@ -6,28 +6,19 @@ import itertools
 import math
 from bisect import insort
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-__all__ = [
-    "FEWEST",
-    "Usual",
-    "against_history",
-    "benjamini_hochberg",
-    "change_points",
-    "is_regression",
-    "tail_probability",
-    "usual",
-]
+__all__ = ["FEWEST", "Usual", "change_points", "usual"]
 
 FEWEST = 8
-"""With fewer runs nothing is called a regression: budgets only."""
+"""With fewer runs nothing is expected: budgets only."""
 
 _SIGMAS = 4.0
 _NORMAL = 1.4826  # times the median absolute deviation: the standard deviation of a normal distribution
 _LEAST_SPREAD = 0.01  # of the median: a history of equal values still has noise to come
 _EFFECT = 1.10
 _LONGEST = 240  # values that change points are looked for in: the newest
-_PRICE = 2.5  # times noise and logarithm of the length: about one history in 200 of independent noise shows a step
+_PRICE = 2.5  # times noise and logarithm of the length: of 300 histories of 60 values with independent noise, none showed a step
 _STEP = 0.05  # of the level before: a smaller step explains nothing
 
 
@@ -38,59 +29,17 @@ class Usual(NamedTuple):
     spread: float
     """Standard deviation, from the median absolute deviation, at least 1 % of the median."""
     low: float
-    """Below this is an improvement."""
-    high: float
-    """Above this is a regression."""
+    """Below this is an improvement: 4 standard deviations, and at least a tenth."""
     runs: int
 
 
 def usual(history: Sequence[float]) -> Usual | None:
-    """Return what `history` leads one to expect, or None when it has fewer than `FEWEST` values.
-
-    The limits are median ± 4 robust standard deviations, and at least 10 % away.
-    """
+    """Return what `history` leads one to expect, or None when it has fewer than `FEWEST` values."""
     if len(history) < FEWEST:
         return None
     median = _median(history)
     spread = max(_NORMAL * _median([abs(value - median) for value in history]), _LEAST_SPREAD * median)
-    high = max(median + _SIGMAS * spread, _EFFECT * median)
-    low = min(median - _SIGMAS * spread, median / _EFFECT)
-    return Usual(median, spread, low, high, len(history))
-
-
-def is_regression(history: Sequence[float], value: float) -> bool:
-    """Return whether `value` is above what `history` leads one to expect; never with too short a history."""
-    expected = usual(history)
-    return expected is not None and value > expected.high
-
-
-def against_history(history: Sequence[float], value: float) -> Literal["ok", "regression", "improved", "too few runs"]:
-    """Return how `value` stands against `history`, oldest first."""
-    expected = usual(history)
-    if expected is None:
-        return "too few runs"
-    if value > expected.high:
-        return "regression"
-    return "improved" if value < expected.low else "ok"
-
-
-def tail_probability(history: Sequence[float], value: float) -> float:
-    """Return about how often a history like this one brings a value as large as `value`: what many tests are ranked by.
-
-    The tail is that of Student's t with 3 degrees of freedom, as heavy as build times are; 1.0 for too short a history.
-    """
-    expected = usual(history)
-    if expected is None or expected.spread <= 0:
-        return 1.0
-    t = (value - expected.median) / (expected.spread * math.sqrt(3))
-    return 0.5 - (t / (1 + t * t) + math.atan(t)) / math.pi
-
-
-def benjamini_hochberg(probabilities: Sequence[float], *, rate: float = 0.05) -> tuple[bool, ...]:
-    """Return which of many tests to believe, so that about `rate` of those believed are wrong (Benjamini & Hochberg 1995)."""
-    ordered = sorted(probabilities)
-    limit = max((p for rank, p in enumerate(ordered, 1) if p <= rate * rank / len(ordered)), default=-1.0)
-    return tuple(p <= limit for p in probabilities)
+    return Usual(median, spread, min(median - _SIGMAS * spread, median / _EFFECT), len(history))
 
 
 def change_points(values: Sequence[float], *, min_length: int = 3) -> tuple[int, ...]:

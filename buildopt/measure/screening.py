@@ -55,12 +55,13 @@ def design(factors: int, *, placebos: int = 2, folded: bool, seed: int) -> Desig
 
     `folded` adds every row's mirror image: twice the builds, and no effect of one factor is mixed up with what two others
     do together. Each half is a block of its own, in an order drawn by `seed`. Raises ValueError for more columns than 23
-    (22 where not folded: one is used to halve the experiment), and for none.
+    (22 where not folded), and for none.
     """
     import random  # noqa: PLC0415 - costs 10 ms, and most starts do not measure
 
     columns = factors + placebos
-    needed = columns + (2 if not folded else 1)
+    # Not folded, one column halves the experiment, and a fit of all factors and a placebo must leave something for noise.
+    needed = columns + 1 if folded else max(columns + 2, factors + 3 + bool(placebos))
     if factors < 1 or placebos < 0 or needed > max(_FIRST_ROWS):
         raise ValueError(f"no design for {factors} factors and {placebos} placebos")
     runs = min(size for size in _FIRST_ROWS if size >= needed)
