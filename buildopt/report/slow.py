@@ -118,29 +118,14 @@ def _alike(recorded: RecordedRun, build: Build) -> list[UnitRow]:
 
 def _notes(build: Build, again: str, model: float, cores: int) -> list[str]:
     notes = []
-    total = build.rebuilt + build.fresh
-    if not build.mostly_rebuilt:
-        notes.append(
-            f"no recorded build rebuilt most of the workspace; of those there are, this one rebuilt most:"
-            f" {build.rebuilt} of {total} units → for the whole picture: {again}"
-        )
-    elif not build.newest:
-        notes.append(
-            f"the last build was mostly fresh; this is the last one that rebuilt much → for a new one: {again}"
-        )
-    if build.run.polluted:
-        notes.append(f"its times are not clean ({build.run.polluted}) → {again}")
+    reasons = _doubts(build)
+    if reasons:
+        notes.append(f"{'; '.join(reasons)} → for a better one, on a quiet machine: {again}")
     processors = build.run.cores or cores
     if cores < processors:
         notes.append(
             f"Cargo ran no more than {_units(cores)} at once, on {processors} processors → see who says so: buildopt doctor"
             " (build.jobs), or CARGO_BUILD_JOBS"
-        )
-    if build.cpu_seconds and build.work_seconds > _BUSY * build.cpu_seconds:
-        times = build.work_seconds / build.cpu_seconds
-        notes.append(
-            f"other programs were using the processors: units took {times:.1f} times as long as they computed, so compare the seconds"
-            f" below with each other only → on a quiet machine: {again}"
         )
     if not 1 / _WELL_MODELLED <= model / build.seconds <= _WELL_MODELLED:
         notes.append(
@@ -148,6 +133,27 @@ def _notes(build: Build, again: str, model: float, cores: int) -> list[str]:
             " → trust the seconds of units, and measure what you change with buildopt bench"
         )
     return notes
+
+
+def _doubts(build: Build) -> list[str]:
+    """Return why another build would tell more."""
+    reasons = []
+    if not build.mostly_rebuilt:
+        total = build.rebuilt + build.fresh
+        reasons.append(
+            f"no recorded build rebuilt most of the workspace; this one rebuilt most, {build.rebuilt} of {total} units"
+        )
+    elif not build.newest:
+        reasons.append("the last build was mostly fresh, and this is the last one that rebuilt much")
+    if build.run.polluted:
+        reasons.append(f"its times are not clean ({build.run.polluted})")
+    if build.cpu_seconds and build.work_seconds > _BUSY * build.cpu_seconds:
+        times = build.work_seconds / build.cpu_seconds
+        reasons.append(
+            f"other programs were using the processors: units took {times:.1f} times as long as they computed,"
+            " so compare the seconds below with each other only"
+        )
+    return reasons
 
 
 def _verdict(build: Build, cores: int, unlimited: float) -> tuple[str, str]:

@@ -202,7 +202,7 @@ def test_without_a_build_that_rebuilt_much_the_largest_is_shown_and_said(
     view = look(record)
     assert view.build is not None
     assert view.build.units[0].package == "heavy"
-    assert any("1 of 8 units → for the whole picture: buildopt run core" in note for note in view.notes)
+    assert any("1 of 8 units → for a better one, on a quiet machine: buildopt run core" in note for note in view.notes)
 
 
 def test_a_build_that_failed_is_not_the_one(record: Record, add: Callable[..., None]) -> None:
