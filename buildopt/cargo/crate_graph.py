@@ -53,7 +53,8 @@ def query_crates(host: Host, root: Path, platform: str, features: Sequence[str] 
         finished = host.run(Command(argv, cwd=root, timeout_seconds=_TIMEOUT_SECONDS))
     if finished.returncode != 0:
         raise ManifestError(
-            f"cargo metadata --locked --offline: {cargo_words(finished.stderr)}", hint="run cargo fetch"
+            f"cargo metadata --locked --offline: {cargo_words(finished.stderr)}",
+            hint="mend that, or run cargo fetch where the lock file or a package is missing",
         )
     return _graph(json.loads(finished.stdout))
 

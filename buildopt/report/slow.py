@@ -63,30 +63,34 @@ def view_slow(record: Record, build: Build | None, around: Surroundings, notes: 
         return SlowView(None, said, reruns=scripts)
     jobs = jobs_of(build.units, around.graph)
     path = critical_path(jobs)
-    cores = _cores(build, jobs, path)
+    cores = _cores(build, jobs, path if around.graph else ())
     places = _places(build, jobs, around, [_alike(each, build) for each in recent])
-    model = schedule(jobs, cores).seconds
+    model = schedule(jobs, cores).seconds if around.graph else build.seconds
 
     def saved(without: Collection[int]) -> float:
         return max(0.0, model - schedule(jobs, cores, without=without).seconds)
 
-    everything = next((each.units for each in recent if each.run.id == build.run.id), build.units)
-    built = read_built(build.units, everything, around.graph)
-    unlimited = schedule(jobs, None)
-    return SlowView(
+    view = SlowView(
         build,
         (*notes, *_notes(build, around.again, model, cores)),
         cores,
         model,
-        _verdict(build, cores, unlimited.seconds),
-        tuple(_link(link, build.units, places) for link in path),
-        tuple(_link(link, build.units, places) for link in critical_path(unlimited.moved(jobs))),
-        _serial(build, jobs, places) if cores > 1 else (),
-        bounds(build.units, places),
-        dependencies(built, around.members, around.gated, saved),
-        duplicates(built, build.units),
-        scripts,
-        _more_cores(jobs, cores, model),
+        ("what bounds it as a whole is not known", "see the first line"),
+        serial=_serial(build, jobs, places) if cores > 1 else (),
+        bounds=bounds(build.units, places),
+        reruns=scripts,
+    )
+    if not around.graph:
+        return view
+    built = read_built(build.units, record.units(build.run.id), around.graph)
+    unlimited = schedule(jobs, None)
+    return view._replace(
+        verdict=_verdict(build, cores, unlimited.seconds),
+        path=tuple(_link(link, build.units, places) for link in path),
+        unlimited_path=tuple(_link(link, build.units, places) for link in critical_path(unlimited.moved(jobs))),
+        dependencies=dependencies(built, around.members, around.gated, saved),
+        duplicates=duplicates(built, build.units),
+        more_cores=_more_cores(jobs, cores, model),
     )
 
 
@@ -127,7 +131,7 @@ def _notes(build: Build, again: str, model: float, cores: int) -> list[str]:
             f"Cargo ran no more than {_units(cores)} at once, on {processors} processors → see who says so: buildopt doctor"
             " (build.jobs), or CARGO_BUILD_JOBS"
         )
-    if not 1 / _WELL_MODELLED <= model / build.seconds <= _WELL_MODELLED:
+    if not 1 / _WELL_MODELLED <= model / max(build.seconds, 0.01) <= _WELL_MODELLED:
         notes.append(
             f"the model of this machine gives {format_duration(model)} for it, so what a change would save is rough"
             " → trust the seconds of units, and measure what you change with buildopt bench"

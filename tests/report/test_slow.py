@@ -235,6 +235,8 @@ def test_without_a_graph_single_units_are_still_shown(record: Record, add: Calla
     assert view.bounds
     assert view.serial
     assert not view.dependencies
+    assert not view.path
+    assert all(" → " in line for line in items(as_text(view)))
 
 
 def test_a_build_that_was_held_to_one_unit_at_a_time_says_so(record: Record, add: Callable[..., None]) -> None:
