@@ -9,7 +9,7 @@ from typing import NamedTuple
 from buildopt.measure.gate import RERUNS, Kind, Reading, changed_crates, hold_budget, hold_history, last_change, median
 from buildopt.profile.model import Budgets, Profile
 from buildopt.record import ExperimentRow, MeasurementRow
-from buildopt.report.gate_view import Change, GateLine
+from buildopt.report.gate_view import UNTOLD, Change, GateLine
 
 __all__ = ["ROUNDS", "Point", "budget_of", "points", "scenario_lines", "size_line", "wanted_scenarios"]
 
@@ -88,7 +88,7 @@ def scenario_lines(
     budget = budget_of(budgets, scenario)
     if budget is not None:
         readings = [
-            Reading(seconds(row, "wall"), row.polluted, row.cpu_seconds / cores if row.test_seconds is None else 0.0)
+            Reading(seconds(row, "wall"), _doubt(row), row.cpu_seconds / cores if row.test_seconds is None else 0.0)
             for row in rows
         ]
         answer = hold_budget(readings, budget, kind="wall", critical_percent=budgets.critical, reruns=reruns)
@@ -96,7 +96,7 @@ def scenario_lines(
         if not rows:
             return tuple(lines)
     kind: Kind = "cpu" if all(row.cpu_complete for row in rows) else "wall"
-    readings = [Reading(seconds(row, kind), row.polluted) for row in rows]
+    readings = [Reading(seconds(row, kind), _doubt(row)) for row in rows]
     lines.append(_against_history(scenario, kind, readings, now, before, reruns))
     return tuple(lines)
 
@@ -117,6 +117,10 @@ def seconds(row: MeasurementRow, kind: Kind) -> float:
     if kind == "cpu":
         return row.cpu_seconds
     return row.wall_seconds if row.test_seconds is None else row.test_seconds
+
+
+def _doubt(row: MeasurementRow) -> str | None:
+    return row.polluted or (UNTOLD if row.external_share is None else None)
 
 
 def _share(point: Point) -> dict[str, float]:

@@ -10,7 +10,7 @@ from buildopt.measure.samples import pollution
 from buildopt.profile.model import Profile
 from buildopt.record import Record, RunRow, StageRow, UnitRow
 from buildopt.record.rows import BaselineRow
-from buildopt.report.gate_view import Change, GateLine
+from buildopt.report.gate_view import UNTOLD, Change, GateLine
 
 __all__ = ["stage_lines"]
 
@@ -69,8 +69,13 @@ def _latest(readings: Sequence[Reading], budget: float, critical: int) -> Answer
 
 def _reading(run: RunRow, stage: StageRow, cores: int) -> Reading:
     wall, cpu = stage.wall_seconds or 0.0, stage.cpu_seconds or 0.0
-    doubt = pollution(wall, cpu, run.external_share, stage.lock_wait, cores=cores) or run.polluted
+    doubt = _polluted(run, stage, cores) or (UNTOLD if run.external_share is None else None)
     return Reading(wall, doubt, cpu / max(1, cores))
+
+
+def _polluted(run: RunRow, stage: StageRow, cores: int) -> str | None:
+    wall, cpu = stage.wall_seconds or 0.0, stage.cpu_seconds or 0.0
+    return pollution(wall, cpu, run.external_share, stage.lock_wait, cores=cores) or run.polluted
 
 
 def _against_history(
@@ -87,7 +92,7 @@ def _against_history(
         rows = [row for row in rows if row[0].id in kept or row is rows[-1]]
     past = _alike([_Past(run, stage, _rebuilt(record.units(run.id), name)) for run, stage in rows])
     if wall:
-        past = [each for each in past[:-1] if not _doubt(each)] + past[-1:]
+        past = [each for each in past[:-1] if not _polluted(each.run, each.stage, each.run.cores or 1)] + past[-1:]
     values = [_value(each, wall) for each in past]
     kind: Kind = "wall" if wall else "cpu"
     answer = hold_history([_held(past[-1], wall)], values[:-1], kind=kind)
@@ -137,12 +142,8 @@ def _value(past: _Past, wall: bool) -> float:
     return (past.stage.wall_seconds if wall else past.stage.cpu_seconds) or 0.0
 
 
-def _doubt(past: _Past) -> str | None:
-    return _reading(past.run, past.stage, past.run.cores or 1).doubt
-
-
 def _held(past: _Past, wall: bool) -> Reading:
-    return Reading(_value(past, wall), _doubt(past))
+    return Reading(_value(past, wall), _reading(past.run, past.stage, past.run.cores or 1).doubt)
 
 
 def _change(past: Sequence[_Past], values: Sequence[float]) -> Change | None:

@@ -6,7 +6,10 @@ from typing import Literal, NamedTuple
 
 from buildopt.measure.gate import Answer, CrateChange, Kind, fails
 
-__all__ = ["Change", "GateLine", "GateView"]
+__all__ = ["UNTOLD", "Change", "GateLine", "GateView"]
+
+UNTOLD = "nobody can say what else the machine did"
+"""The doubt in a wall time where the system does not tell, or a compiler cache works beside Cargo."""
 
 
 class Change(NamedTuple):

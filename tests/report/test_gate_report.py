@@ -52,7 +52,7 @@ def ran(record: Record) -> Callable[..., None]:
         units = (UnitRow(crate, "0.1.0", "lib", "build", False, None, 0.0, took) for crate, took in rebuilt.items())
         record.add_units(name, "build", units)
         assert record.finish_run(
-            "success", wall_seconds=wall, cpu_seconds=cpu, external_share=fields.get("external_share")
+            "success", wall_seconds=wall, cpu_seconds=cpu, external_share=fields.get("external_share", 0.0)
         )
 
     return write
@@ -108,6 +108,16 @@ def test_a_run_beside_other_processes_fails_nothing(record: Record, ran: Callabl
     answer = stand(record)["stage core", "budget"].answer
     assert answer.verdict == "over, but the machine was busy: not confirmed"
     assert "other processes used 80 % of the processors" in answer.words
+
+
+def test_where_nobody_knows_what_else_the_machine_did_nothing_fails(record: Record, ran: Callable[..., None]) -> None:
+    for _ in range(3):
+        ran(9.0, 1.0, external_share=None)
+    assert not stand(record)["stage core", "budget"].answer.confirmed
+    now = point(2.0, 2.0, 2.0, 2.0, 2.0, cpu_complete=False, external_share=None)
+    before = [point(1.0, 1.1, 1.2, cpu_complete=False, external_share=None) for _ in range(10)]
+    lines = scenario_lines("leaf/build", now, before, Budgets(scenarios={"leaf/build": 1.5}), cores=2)
+    assert [line.answer.verdict for line in lines] == ["over, but the machine was busy: not confirmed"] * 2
 
 
 def test_a_run_that_built_nothing_does_not_hide_the_one_before_it(record: Record, ran: Callable[..., None]) -> None:
