@@ -166,13 +166,16 @@ def live(arguments: argparse.Namespace) -> None:
         lab.samples.clear()
         tally = Tally()
         with Samples(arguments.record) as samples:
-            for number, kind in enumerate(kinds, start=1):
-                found = one(lab, record, baseline, same if kind == "same" else planted, scenario, arguments.pairs)
-                tally.add(kind, found)
-                samples.add(kind, number, lab.samples)
-                lab.samples.clear()
-                if number % 20 == 0 or number == len(kinds):
-                    tally.show(number, len(kinds))
+            try:
+                for number, kind in enumerate(kinds, start=1):
+                    found = one(lab, record, baseline, same if kind == "same" else planted, scenario, arguments.pairs)
+                    tally.add(kind, found)
+                    samples.add(kind, number, lab.samples)
+                    lab.samples.clear()
+                    if number % 20 == 0:
+                        tally.show()
+            finally:
+                tally.show()
 
 
 def one(
@@ -203,9 +206,9 @@ class Tally:
         for comparison in found:
             self._found.setdefault((kind, comparison.metric), []).append(comparison)
 
-    def show(self, number: int, of: int) -> None:
+    def show(self) -> None:
         """Print it."""
-        print(f"after {number} of {of} comparisons, {(time.monotonic() - self._started) / 60:.1f} min", flush=True)
+        print(f"after {(time.monotonic() - self._started) / 60:.1f} min", flush=True)
         for (kind, metric), found in sorted(self._found.items()):
             verdicts = Counter(comparison.verdict for comparison in found)
             said = ", ".join(
@@ -214,11 +217,20 @@ class Tally:
             ratio = statistics.median(comparison.ratio for comparison in found)
             pairs = statistics.mean(comparison.pairs for comparison in found)
             busy = sum(comparison.polluted + comparison.polluted_kept for comparison in found)
+            decides = "decides" if found[0].decides else "beside it"
             print(
-                f"  {kind:8}{metric:5}{len(found):4}: {said}; median ratio {ratio:.3f}, {pairs:.1f} pairs,"
+                f"  {kind:8}{metric:5}({decides}) {len(found):4}: {said}; median ratio {ratio:.3f}, {pairs:.1f} pairs,"
                 f" {busy} disturbed samples",
                 flush=True,
             )
+        of_same, of_planted = (
+            [comparison.verdict for comparison in self._found.get((kind, "cpu"), ())] for kind in ("same", "planted")
+        )
+        wrong = sum(verdict in ("faster", "slower") for verdict in of_same)
+        print(
+            f"  false verdicts: {wrong} of {len(of_same)}; slowdown found: {of_planted.count('slower')} of {len(of_planted)}",
+            flush=True,
+        )
 
 
 class Samples:
