@@ -17,7 +17,8 @@ Action = Literal["clean", "warm-cache", "leaf", "hub", "binary", "no-change", "b
 Task = Literal["check", "clippy", "build", "test-no-run", "test", "cycle"]
 
 EDITS: tuple[Action, ...] = ("leaf", "hub", "binary")
-_LIBRARIES = frozenset(("lib", "rlib", "dylib", "cdylib", "staticlib", "proc-macro"))
+_LIBRARIES = frozenset(("lib", "rlib", "dylib", "cdylib", "staticlib"))
+_MACROS = frozenset(("proc-macro",))
 
 
 class Scenario(NamedTuple):
@@ -54,12 +55,13 @@ class Targets(NamedTuple):
 def choose_targets(workspace: Workspace, bench: Bench) -> Targets:
     """Return the packages to edit: those that the profile names, else by how many other members need them.
 
-    The leaf is the library that the fewest need, the hub the one that the most need; where there is no library, any
-    member will do. Raises ProfileError for a name that no member has, and for a binary in a package without one.
+    The leaf is the library that the fewest need, the hub the one that the most need; where there is no library, it is a
+    procedural macro or any other member. Raises ProfileError for a name that no member has, and for a binary in a package without one.
     """
     members = workspace.members
     above = _needed_by(workspace)
-    able = [package for package in members if _is_library(package)] or list(members)
+    able = [package for package in members if _root_file(package, _LIBRARIES) is not None]
+    able = able or [package for package in members if _root_file(package, _MACROS) is not None] or list(members)
     if not able:
         raise ProfileError("the workspace has no member that could be edited", hint="add a package to it")
     ordered = sorted(able, key=lambda package: (above[package.id], package.name, package.id))
@@ -77,8 +79,8 @@ def choose_targets(workspace: Workspace, bench: Bench) -> Targets:
 
 def source_of(package: Package, *, binary: bool) -> Path:
     """Return the file that the library of a package begins with, or its binary where asked for or where it has no library."""
-    kinds: tuple[Iterable[str], ...] = (("bin",), _LIBRARIES) if binary else (_LIBRARIES, ("bin",))
-    for wanted in kinds:
+    kinds: tuple[Iterable[str], ...] = (_LIBRARIES, _MACROS, ("bin",))
+    for wanted in (("bin",), *kinds) if binary else kinds:
         found = _root_file(package, wanted)
         if found is not None:
             return found
@@ -97,10 +99,6 @@ def _needed_by(workspace: Workspace) -> dict[str, int]:
                     waiting.append(below)
                     above.setdefault(below, set()).add(package.id)
     return {id_: len(others) for id_, others in above.items()}
-
-
-def _is_library(package: Package) -> bool:
-    return _root_file(package, _LIBRARIES) is not None
 
 
 def _root_file(package: Package, kinds: Iterable[str]) -> Path | None:

@@ -76,6 +76,12 @@ def test_without_a_library_a_binary_is_edited() -> None:
     assert source_of(choose_targets(found, Bench()).leaf, binary=False).name == "main.rs"
 
 
+def test_a_procedural_macro_is_no_hub_while_there_is_a_library() -> None:
+    macro, library = package("derive", "proc-macro"), package("core", "lib")
+    assert choose_targets(workspace([macro, library], {"core": ("derive",)}), Bench()).hub.name == "core"
+    assert choose_targets(workspace([macro], {}), Bench()).hub.name == "derive"
+
+
 def test_a_package_with_both_is_edited_where_it_is_asked_for() -> None:
     tool = choose_targets(LAYERS, Bench()).leaf
     assert source_of(tool, binary=True).name == "main.rs"
