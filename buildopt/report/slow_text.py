@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from buildopt.report.layout import heading, wrapped
+from buildopt.report.layout import heading, visible, wrapped
 from buildopt.report.slow_view import Bound, Dependency, Duplicate, MoreCores, PathLink, SlowView
 from buildopt.units import format_duration
 
@@ -151,7 +151,7 @@ def _dependencies(view: SlowView, width: int) -> list[str]:
     lines: list[str] = []
     for row in view.dependencies:
         lines += _items([_dependency(row)], width)
-        lines += [f"        {line}" for line in row.gate[:_GATE_LINES]]
+        lines += [f"        {visible(line)}" for line in row.gate[:_GATE_LINES]]
         if len(row.gate) > _GATE_LINES:
             lines.append(f"        … and {len(row.gate) - _GATE_LINES} lines more (--json has them all)")
     return lines

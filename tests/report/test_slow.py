@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildopt.cargo.crate_graph import Crate, Edge
@@ -434,3 +434,40 @@ def test_units_have_names_for_people() -> None:
     assert label(unit("a", 0, 1, target="build-script")) == "a (build script)"
     assert label(unit("a", 0, 1, target="build-script", mode="run-custom-build")) == "a (running its build script)"
     assert label(unit("a", 0, 1, mode="test")) == "a (test)"
+
+
+ANY_UNIT = st.builds(
+    UnitRow,
+    package=st.sampled_from([*GRAPH, "gone", "\x1b[2J\n"]),
+    version=st.sampled_from(["1.0.0", "2.0.0-rc.1"]),
+    target=st.sampled_from(["lib", "build-script", 'bin "app"', 'test "it"', 'bench "b"']),
+    mode=st.sampled_from(["build", "check", "test", "doc", "run-custom-build"]),
+    fresh=st.booleans(),
+    reason=st.sampled_from(
+        [None, "the file `x` is missing", "the precalculated components changed", "the env variable A changed"]
+    ),
+    start_seconds=st.sampled_from([None, 0.0, 0.1, 1.0, 2.5]),
+    duration_seconds=st.sampled_from([None, 0.0, 0.01, 1.0, 30.0]),
+    frontend_seconds=st.sampled_from([None, 0.0, 0.5, 40.0]),
+    codegen_seconds=st.sampled_from([None, 0.0, 0.5, 40.0]),
+)
+
+
+@settings(max_examples=50)
+@given(
+    units=st.lists(ANY_UNIT, max_size=12), cores=st.sampled_from([None, 1, 2]), cpu=st.sampled_from([None, 0.0, 5.0])
+)
+def test_whatever_a_record_holds_is_shown(
+    units: list[UnitRow], cores: int | None, cpu: float | None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with Record.open(Host(), tmp_path_factory.mktemp("any")) as record:
+        record.begin_run(RunRow("run-1", "run core", NOW, cores=cores))
+        record.add_stage(StageRow("core", "success", 14.0, cpu))
+        record.add_step(StepRow("core", "build", ARGV, "success", 14.0, cpu))
+        record.add_units("core", "build", units)
+        assert record.finish_run("success", wall_seconds=14.0)
+        view = look(record)
+    text = as_text(view)
+    assert all(" → " in line for line in items(text))
+    assert not {"\x1b", "\r"} & set(text)
+    json.dumps(as_json(view), allow_nan=False)
