@@ -23,6 +23,8 @@ __all__ = ["SWITCHED", "Site", "Spot"]
 SWITCHED = "a switch of the branch"
 """The mark of the files of a branch, beside those that edits leave."""
 
+_OTHERS = frozenset(("bin", "tests", "benches", "examples"))
+"""Folders of other targets."""
 _PLACES_A_FILE = 3
 _PLACES = 12
 
@@ -54,7 +56,7 @@ class Site:
         if kind == "body":
             spots = (
                 Spot(path, place)
-                for path in self._sources(first)
+                for path in self._sources(package, first)
                 for place in body_places(self._text(path))[:_PLACES_A_FILE]
             )
             yield from itertools.islice(spots, _PLACES)
@@ -90,10 +92,13 @@ class Site:
                 self._host.files.write(path, *side, flush=False)
         self._mark(SWITCHED)
 
-    def _sources(self, first: Path) -> Iterator[Path]:
+    def _sources(self, package: Package, first: Path) -> Iterator[Path]:
+        """Yield the file that a target begins with, then those beside and below it that are of no other target."""
         yield first
-        beside = sorted(first.parent.rglob("*.rs"))
-        yield from (path for path in beside if path != first and "bin" not in path.relative_to(first.parent).parts)
+        others = {Path(target.src_path) for target in package.targets}
+        for path in sorted(first.parent.rglob("*.rs")):
+            if path not in others and not _OTHERS.intersection(path.relative_to(first.parent).parts):
+                yield path
 
     def _text(self, path: Path) -> str:
         try:

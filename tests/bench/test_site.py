@@ -39,6 +39,21 @@ def test_a_function_is_looked_for_beside_the_root_of_the_library_and_not_in_its_
     assert [spot.place.kind for spot in site.spots(member, "signature", binary=False)] == ["signature"]
 
 
+def test_a_build_script_and_tests_are_not_the_library(site: Site) -> None:
+    root = site.tree.root
+    for name in ("build.rs", "tests/all.rs", "lib.rs"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("fn other() { }\n" if name != "lib.rs" else "mod src;\n")
+    (root / "src/lib.rs").unlink()
+    (member,) = site.workspace.packages
+    targets = (
+        Target("a", ("lib",), str(root / "lib.rs"), True, True),
+        Target("b", ("custom-build",), str(root / "build.rs"), False, False),
+    )
+    spots = list(site.spots(member._replace(targets=targets), "body", binary=False))
+    assert [spot.path.relative_to(root).as_posix() for spot in spots] == ["src/more.rs", "lib.rs"]
+
+
 def test_every_byte_is_back_after_an_edit_that_fails_too(site: Site) -> None:
     path = site.tree.root / "src/more.rs"
     path.chmod(0o640)
