@@ -29,10 +29,10 @@ class Point(NamedTuple):
     """Seconds by package of the last build; empty where nobody asked."""
 
     def value(self, kind: Kind) -> float | None:
-        """Return the median of the first three builds; of wall time the clean ones alone; None where there is none."""
+        """Return the median of the first three builds of which this can be said; None where there is none."""
         if kind == "size":
             return next((float(row.target_bytes) for row in reversed(self.rows) if row.target_bytes), None)
-        rows = [row for row in self.rows if kind == "cpu" or row.polluted is None]
+        rows = [row for row in self.rows if (row.cpu_complete if kind == "cpu" else row.polluted is None)]
         return median([seconds(row, kind) for row in rows[:ROUNDS]]) if rows else None
 
 
