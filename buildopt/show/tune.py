@@ -128,9 +128,8 @@ def _show_whole(tuned: Tuned, result: Result) -> None:
         if guarded.today.artifact_bytes is not None and guarded.chosen.artifact_bytes is not None:
             sizes = f"{format_size(guarded.today.artifact_bytes)} → {format_size(guarded.chosen.artifact_bytes)}"
             out.write(f"  artifacts          {sizes}\n")
-    if guarded.test_seconds is not None and guarded.today_test_seconds is not None:
-        times = f"{format_duration(guarded.today_test_seconds)} → {format_duration(guarded.test_seconds)}"
-        out.write(f"  tests pass, in     {times}\n")
+    if guarded.test_seconds is not None:
+        out.write(f"  tests pass         in {format_duration(guarded.test_seconds)}\n")
     for note in (*guarded.broken, *guarded.notes):
         out.write(f"  ! {visible(note)}\n")
 

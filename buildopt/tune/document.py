@@ -101,7 +101,7 @@ def _guarded(guarded: Guarded) -> dict[str, Any]:
     return {
         "broken": list(guarded.broken),
         "notes": list(guarded.notes),
-        "today": {**sizes("today"), "test_seconds": guarded.today_test_seconds},
+        "today": sizes("today"),
         "chosen": {**sizes("chosen"), "test_seconds": guarded.test_seconds},
     }
 

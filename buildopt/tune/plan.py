@@ -12,14 +12,13 @@ from typing import NamedTuple
 from buildopt.measure.screening import design
 from buildopt.tune.candidates import Candidate
 
-__all__ = ["FIRST_ROWS", "Costs", "Plan", "make_plan", "rows_of_design", "seconds_of"]
+__all__ = ["FIRST_ROWS", "Costs", "Plan", "block_seconds", "guard_seconds", "make_plan", "rows_of_design", "seconds_of"]
 
 FIRST_ROWS = 3
 """Rows of today's settings before anything else: what a build costs here, and how much equal builds differ."""
 
 _FEWEST_SCREENED = 3  # one or two candidates are settled by pairs with less than a design takes
 _MOST_SCREENED = 18  # the largest design has columns for no more beside its placebos
-_GUARD_BUILDS = 2.0  # the tests of the whole, built and run
 _COARSEST = 0.25  # an effect that is larger needs no tuner
 _EDITS = 3
 _APART = 1.7  # what a row apart takes of a usual one: it is there because its effect may be large
@@ -39,6 +38,8 @@ class Costs(NamedTuple):
     """The scenarios of them that a row repeats: those that cost little."""
     noise: float
     """Standard deviation of the logarithm of equal rows."""
+    tests_seconds: float = 0.0
+    """The tests, built and run."""
     busy: bool = False
     """Whether other processes disturbed every row: then samples of pairs are repeated in vain before they count."""
 
@@ -129,11 +130,17 @@ def seconds_of(plan: Plan, costs: Costs, *, rows: int | None = None, doubtful: i
     rows = plan.rows + math.ceil(_APART * len(plan.apart)) if rows is None else rows
     doubtful = plan.doubtful if doubtful is None else doubtful
     settle = _pairs_seconds(doubtful, plan.doubtful_pairs, costs)
-    return rows * row + settle + _confirm_seconds(plan, costs)
+    return rows * row + settle + _pairs_seconds(1 + plan.lines, plan.pairs, costs) + guard_seconds(costs)
 
 
-def _confirm_seconds(plan: Plan, costs: Costs) -> float:
-    return _pairs_seconds(1 + plan.lines, plan.pairs, costs) + _GUARD_BUILDS * costs.clean_seconds
+def guard_seconds(costs: Costs) -> float:
+    """Return what the guards take at the end."""
+    return costs.clean_seconds + costs.tests_seconds
+
+
+def block_seconds(costs: Costs) -> float:
+    """Return by how much pairs may run over their time: a block of them that has begun is ended, with what it repeats."""
+    return (_REPEATS if costs.busy else 2) * max(costs.sample_seconds.values(), default=0.0)
 
 
 def _pairs_seconds(candidates: int, pairs: int, costs: Costs) -> float:

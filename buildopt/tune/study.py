@@ -16,7 +16,7 @@ from buildopt.record import Record
 from buildopt.tune.candidates import Candidate
 from buildopt.tune.judge import Judged, Row, best_of, judge_row, noise_of, weigh
 from buildopt.tune.levels import Found, combined
-from buildopt.tune.plan import FIRST_ROWS, Costs, Plan, make_plan, seconds_of
+from buildopt.tune.plan import FIRST_ROWS, Costs, Plan, block_seconds, guard_seconds, make_plan, seconds_of
 from buildopt.tune.question import SLACK, Clock, Question
 from buildopt.tune.screen import Screen
 from buildopt.tune.trials import Trials, in_order
@@ -70,6 +70,9 @@ class Study:
         self._changes: list[str] = []
         self._trials = Trials(Sampler(lab, record, experiment), question.scenarios, question.arm_of, tell)
         self._today: list[Row] = []
+        self._block_seconds = 0.0
+        self.tests_today: str | None = None
+        """Why the tests fail with today's settings; None while they pass."""
 
     def run(self, announce: Callable[[Plan, Costs, float], None]) -> Result:
         """Tune, after `announce` was told the plan, the costs it stands on, and the seconds that all of it takes.
@@ -78,6 +81,7 @@ class Study:
         """
         costs = self._look()
         plan = self._plan(costs)
+        self._block_seconds = block_seconds(costs)
         announce(plan, costs, self._clock.announced)
         apart = self._apart(plan, costs)
         judged = [*self._screen(plan, costs, apart), *apart]
@@ -119,6 +123,7 @@ class Study:
                     f"the workspace does not build with today's settings: {row.failed}", hint="mend it, then tune again"
                 )
             self._today.append(row)
+        self.tests_today = self._trials.tests(self._ask.today)
         busy = all(row.polluted for row in self._today)
         return self._trials.costs(noise_of(self._today, self._ask.weights))._replace(busy=busy)
 
@@ -217,7 +222,7 @@ class Study:
         """Measure all that was chosen against today's settings, in pairs that none of the choosing has seen."""
         arm = self._arm(combined(self._ask.today, result.chosen), _ALL)
         everything = Candidate(tuple(pair for each in result.chosen for pair in each.settings))
-        reserve = self._guards_seconds(result.costs)
+        reserve = guard_seconds(result.costs)
         found = self._pairs(self._arm(self._ask.today), {everything: arm}, plan.pairs, reserve)[everything]
         overall = weigh(found, self._ask.weights)
         slower = [each.scenario for each in found if each.decides and each.verdict == "slower"]
@@ -251,7 +256,7 @@ class Study:
         self, baseline: Arm, arms: Mapping[Candidate, Arm], pairs: int, reserve: float
     ) -> dict[Candidate, tuple[Comparison, ...]]:
         """Compare in pairs until the announced time, less what has to be kept in reserve, is over."""
-        deadline = self._clock.began + SLACK * self._clock.announced - reserve
+        deadline = self._clock.began + SLACK * self._clock.announced - reserve - self._block_seconds
         found = compare(
             self._lab, self._record, self._experiment, baseline, list(arms.values()), in_order(self._ask.scenarios)[::-1],
             most_pairs=pairs, deadline=deadline, tell=self._tell, smallest_effect=self._ask.smallest_effect,
@@ -265,6 +270,3 @@ class Study:
         changed = {key: value for key, value in settings.items() if key not in today or today[key] != value}
         name = Candidate(tuple(changed.items())).name if changed else "today's settings"
         return self._ask.arm_of(mark + name, settings)
-
-    def _guards_seconds(self, costs: Costs) -> float:
-        return 2 * costs.clean_seconds

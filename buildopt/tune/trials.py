@@ -15,7 +15,9 @@ from buildopt.record import MeasurementRow
 from buildopt.tune.judge import Row
 from buildopt.tune.plan import Costs
 
-__all__ = ["Trials", "in_order"]
+__all__ = ["TEST", "Trials", "in_order"]
+
+TEST = Scenario("no-change", "test")
 
 _REPEATED = ("leaf", "hub", "binary", "no-change")
 _FROM_NOTHING = ("clean", "release")  # preparing them would build what the sample removes
@@ -43,6 +45,7 @@ class Trials:
         self._tell = tell
         self._clean_seconds: list[float] = []
         self._sample_seconds: dict[str, list[float]] = {}
+        self._tests_seconds = 0.0
 
     def row(self, label: str, name: str, settings: Mapping[str, Any], *, edits: int, left: float | None = None) -> Row:
         """Measure one row, or the rest of one that an earlier call began; `left` is the time that all still takes.
@@ -62,11 +65,34 @@ class Trials:
             self._sampler.lab.forget(arm)
         return self._read(part)
 
+    def tests(self, settings: Mapping[str, Any]) -> str | None:
+        """Build and run the tests with today's settings, and return why they fail, or None.
+
+        What that takes is what it will take with others; an earlier call's success is not repeated.
+        """
+        arm, sampler = self._arm_of("today's settings", settings), self._sampler
+        part = f"tests, {_tag(arm)}"
+        known = next((row for row in sampler.rows if row.part == part and row.result == "success"), None)
+        began = sampler.now()
+        why = None
+        if known is None:
+            self._tell(Progress("the tests with today's settings, which must pass at the end as they do now"))
+            try:
+                sampler.lab.prepare(arm, TEST)
+                sampler.take(arm, TEST, part, repeats=0)
+            except ArmFailed as error:
+                why = error.message
+            finally:
+                sampler.lab.forget(arm)
+        again = 0.0 if known is None else _middle(self._clean_seconds) + 2 * known.wall_seconds
+        self._tests_seconds = sampler.now() - began + again
+        return why
+
     def costs(self, noise: float) -> Costs:
         """Return what rows and samples took so far, in the middle."""
         repeated = tuple(each.name for each in self._scenarios if each.action in _REPEATED)
         sample = {name: _middle(seconds) for name, seconds in self._sample_seconds.items()}
-        return Costs(_middle(self._clean_seconds), sample, repeated, noise)
+        return Costs(_middle(self._clean_seconds), sample, repeated, noise, tests_seconds=self._tests_seconds)
 
     def _fill(self, arm: Arm, scenario: Scenario, part: str, wanted: int, *, first: bool) -> None:
         known = [row for row in self._rows(part, scenario) if row.result == "success"]

@@ -97,7 +97,8 @@ def tune(
             guarded = None
             if result.chosen and result.why_not is None:
                 tell(Progress("the guards: both ways built, the tests run"))
-                guarded = guard(opened, *study.both(result.chosen), result.whole, profile.budgets)
+                both = study.both(result.chosen)
+                guarded = guard(opened, both, result.whole, profile.budgets, tests_today=study.tests_today)
                 result = result._replace(why_not="; ".join(guarded.broken) or None)
             result = result._replace(spent_seconds=clock.spent)
         plan = _adoption(context, ground, name, result, weights, experiment)
