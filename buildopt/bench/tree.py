@@ -157,16 +157,17 @@ def copy_untracked(host: Host, workspace: Workspace, tree: Tree) -> None:
 
 
 def _ignored_sources(host: Host, workspace: Workspace) -> Iterator[Path]:
-    """Yield Rust files of packages that git ignores: they are mostly generated."""
+    """Yield Rust files beside those that targets begin with that git ignores: they are mostly generated."""
+    targets = [target for package in workspace.packages for target in package.targets]
+    folders = {Path(target.src_path).parent for target in targets if "custom-build" not in target.kinds}
     for part in parts(workspace):
         listed = _known_to_git(host, part)
         if listed is None:
             continue
         known = {part / name for name in listed}
-        for package in workspace.packages:
-            if package.directory.is_relative_to(part):
-                found = (package.directory / name for name in _walked(package.directory) if name.endswith(".rs"))
-                yield from (path for path in found if path not in known)
+        for folder in sorted(folder for folder in folders if folder.is_relative_to(part)):
+            found = (folder / name for name in _walked(folder) if name.endswith(".rs"))
+            yield from (path for path in found if path not in known)
 
 
 def _read_beside(host: Host, workspace: Workspace) -> Iterator[Path]:
