@@ -143,3 +143,18 @@ def test_the_cargo_profile_of_the_first_stage_is_tuned():
 def test_a_release_profile_is_not_tuned():
     with pytest.raises(ProfileError, match="no Cargo profile to tune"):
         tuned_profile(profile("ship", ship=CargoProfile(inherits="release")))
+
+
+def test_every_value_that_the_table_offers_is_one_that_the_setting_takes_there():
+    offered = [setting for setting in settings() if setting.tries]
+    assert {setting.key for setting in offered} >= {
+        "profile.*.debug",
+        "profile.*.codegen-units",
+        "profile.*.incremental",
+    }
+    for setting in offered:
+        assert set(setting.tries) <= {"flag", *setting.places}, setting.key
+        assert set(setting.apart) <= set(setting.tries), setting.key
+        for values in setting.tries.values():
+            assert not setting.values or all(value in setting.values for value in values), setting.key
+        assert setting.in_dev is None or not setting.values or setting.in_dev in setting.values, setting.key
