@@ -57,6 +57,20 @@ class Loaded(NamedTuple):
     texts: Mapping[str, str]
     """Text of each document, by file as shown."""
 
+    @property
+    def build_fingerprint(self) -> str:
+        """Return a digest of what decides how the workspace is built: equal for profiles whose build times may be compared.
+
+        Budgets, timeouts, comments, and what is generated for editors and CI leave it as it is.
+        """
+        found, bench = self.profile, self.profile.bench
+        limits = ("timeout", "budget")
+        named = [*found.stages.items(), *found.tests.items()]
+        work = [(name, [each for each in vars(table).items() if each[0] not in limits]) for name, table in named]
+        edits = (bench.leaf, bench.hub, bench.binary, bench.edit, bench.features, bench.revision)
+        shape = (found.cargo, found.cache, found.incremental, found.features, work, edits)
+        return hashlib.blake2b(repr(shape).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
 
 def load(
     path: Path,

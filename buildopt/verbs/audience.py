@@ -89,7 +89,7 @@ class Audience:
         if event.result == "cancelled":
             return
         context = self._context()
-        recording = Recording(self._record, context.toolchain, context.loaded.fingerprint, context.host)
+        recording = Recording(self._record, context.toolchain, context.loaded.build_fingerprint, context.host)
         for each in (*self._stage_events, event):
             recording.consume(each)
         self._record.prune(context.loaded.profile.record.keep_runs)

@@ -49,7 +49,7 @@ def new_experiment(context: Context, kind: str, key: str) -> ExperimentRow:
         host_class=host_class(context.host),
         cargo=context.toolchain.cargo,
         rustc=context.toolchain.rustc,
-        profile_fingerprint=context.loaded.fingerprint,
+        profile_fingerprint=context.loaded.build_fingerprint,
         git_sha=commit or None,
         dirty=None if changed is None else bool(changed),
     )

@@ -4,51 +4,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 
-from buildopt.bench.arms import Arm
+from buildopt.bench.arms import parse_arm
 from buildopt.bench.progress import Progress
-from buildopt.bench.sampling import Laboratory
 from buildopt.bench.scenarios import parse_scenario
-from buildopt.cargo.changes import GIT_ENVIRONMENT
 from buildopt.errors import ArgumentError, BuildoptError
-from buildopt.host import Command
 from buildopt.measure.gate import Reading, hold_budget
-from buildopt.record import BaselineRow, ExperimentRow, MeasurementRow, Record, RunRow, host_class, new_run_id
+from buildopt.record import BaselineRow, MeasurementRow, Record, RunRow, host_class
 from buildopt.report.gate import as_json
 from buildopt.report.gate_scenarios import Point, points, scenario_lines, size_line, wanted_scenarios
 from buildopt.report.gate_stages import stage_lines
 from buildopt.report.gate_view import GateLine, GateView
 from buildopt.verbs.context import Context
+from buildopt.verbs.experiments import OpenLab, ground_of, new_experiment
 from buildopt.verbs.gate_measure import Gauged, artifact_sizes, measure
 
-__all__ = ["OpenLab", "gate"]
+__all__ = ["gate"]
 
 ARM = "current"
 _SIZE = "size of target"
 _ROWS = 2000  # of a scenario: 60 experiments of at most 20 pairs
 _EXPERIMENTS = 300
 
-OpenLab = Callable[[], AbstractContextManager[Laboratory]]
-
 
 def gate(
     context: Context,
     *,
-    lab: tuple[OpenLab, Callable[[], Arm]] | None,
+    lab: OpenLab | None,
     accept: str | None = None,
     tell: Callable[[Progress], None] = lambda _progress: None,
 ) -> GateView:
     """Hold what was recorded, and what `lab` measures, against budgets and history.
 
-    `lab` opens the lab and says how the profile builds; without it only the record is asked. `accept` is the reason for
-    taking what stands out as the new baseline. Raises ArgumentError for an empty reason.
+    Without a `lab` only the record is asked. `accept` is the reason for taking what stands out as the new baseline. Raises
+    ArgumentError for an empty one.
     """
     if accept is not None and not accept.strip():
         raise ArgumentError("--accept: expected a reason, found nothing", hint='as --accept "regex 2 costs that much"')
     with Record.open(context.host, context.state) as record:
-        found = _Gate(context, record).judge(lab, tell)
-        return _accept(context, record, found, accept) if accept is not None else found
+        call = _Gate(context, record)
+        found = call.judge(lab, tell)
+        return found if accept is None else _accept(context, record, found, accept, call.commit)
 
 
 class _Gate:
@@ -58,26 +54,19 @@ class _Gate:
         self._context = context
         self._record = record
         self._profile = context.loaded.profile
-        host, toolchain = context.host, context.toolchain
-        self._class = host_class(host)
-        self._experiment = ExperimentRow(
-            id=new_run_id(host.now()),
-            kind="gate",
-            key=context.loaded.fingerprint,
-            started_at=host.now(),
-            host_class=self._class,
-            cargo=toolchain.cargo,
-            rustc=toolchain.rustc,
-            profile_fingerprint=context.loaded.fingerprint,
-            git_sha=_commit(context),
-        )
+        self._experiment = new_experiment(context, "gate", context.loaded.build_fingerprint)
+        self._class = self._experiment.host_class
         self._baselines = {row.subject: row for row in record.baselines(self._class)}
         self._known = {row.id: row for kind in ("bench", "gate") for row in record.experiments(kind, _EXPERIMENTS)}
 
-    def judge(self, lab: tuple[OpenLab, Callable[[], Arm]] | None, tell: Callable[[Progress], None]) -> GateView:
+    @property
+    def commit(self) -> str | None:
+        return self._experiment.git_sha
+
+    def judge(self, lab: OpenLab | None, tell: Callable[[Progress], None]) -> GateView:
         host = self._context.host
         began = host.monotonic()
-        gauged = None if lab is None else self._measure(*lab, tell)
+        gauged = None if lab is None else self._measure(lab, tell)
         lines = (*self._stages(), *self._scenarios(gauged), *self._sizes(gauged))
         view = GateView(
             lines,
@@ -94,13 +83,13 @@ class _Gate:
             self._record.prune(self._profile.record.keep_runs)
         return view
 
-    def _measure(self, open_lab: OpenLab, arm: Callable[[], Arm], tell: Callable[[Progress], None]) -> Gauged:
+    def _measure(self, lab: OpenLab, tell: Callable[[Progress], None]) -> Gauged:
         scenarios = [parse_scenario(name) for name in wanted_scenarios(self._profile)]
         tell(Progress(self._announcement([scenario.name for scenario in scenarios]), stays=True))
         self._context.prepare_state()
-        with open_lab() as laboratory:
+        with lab(self._context, lambda text: tell(Progress(text, stays=True))) as laboratory:
             self._record.begin_experiment(self._experiment)
-            way = arm()._replace(name=ARM, by_crate=True)
+            way = parse_arm(ARM, ground_of(self._context))._replace(by_crate=True)
             return measure(laboratory, self._record, self._experiment.id, way, scenarios, self._stand, tell)
 
     def _announcement(self, scenarios: Sequence[str]) -> str:
@@ -203,15 +192,14 @@ class _Gate:
             return len(context.workspace.packages) + (context.workspace.external_packages or 0)
 
 
-def _accept(context: Context, record: Record, view: GateView, reason: str) -> GateView:
+def _accept(context: Context, record: Record, view: GateView, reason: str, commit: str | None) -> GateView:
     """Take what stands out from its history as the new baseline."""
     host = context.host
-    sha = _commit(context)
     lines: list[GateLine] = []
     notes = list(view.notes)
     for line in view.lines:
         if line.against == "history" and line.answer.verdict in ("regression", "improved"):
-            row = BaselineRow(line.subject, host_class(host), host.now(), reason.strip(), sha)
+            row = BaselineRow(line.subject, host_class(host), host.now(), reason.strip(), commit)
             if record.accept_baseline(row):
                 lines.append(line._replace(accepted=row.reason))
                 continue
@@ -220,12 +208,3 @@ def _accept(context: Context, record: Record, view: GateView, reason: str) -> Ga
     if lines == list(view.lines) and len(notes) == len(view.notes):
         notes.append("nothing stands out from its history, so there is nothing to accept")
     return view._replace(lines=tuple(lines), notes=tuple(notes))
-
-
-def _commit(context: Context) -> str | None:
-    command = Command(("git", "rev-parse", "--verify", "--quiet", "HEAD"), context.root, GIT_ENVIRONMENT, 10.0)
-    try:
-        found = context.host.run(command)
-    except BuildoptError:
-        return None
-    return found.stdout.decode(errors="replace").strip() or None if found.returncode == 0 else None

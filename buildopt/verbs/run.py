@@ -95,7 +95,7 @@ def execute(
 ) -> Outcome:
     """Run what is planned, show it by `emit` and record it; `affected` tells the commit, where git was asked anyhow."""
     profile = context.loaded.profile
-    recording = Recording(record, context.toolchain, context.loaded.fingerprint, context.host)
+    recording = Recording(record, context.toolchain, context.loaded.build_fingerprint, context.host)
     if affected is not None:
         recording.at_commit(affected.head, dirty=affected.dirty)
     try:

@@ -259,6 +259,18 @@ def test_the_fingerprint_changes_with_everything_that_goes_in() -> None:
     assert again.fingerprint in prints
 
 
+def test_the_fingerprint_of_builds_changes_with_how_they_are_built_and_with_nothing_else() -> None:
+    stage = '[stages.core]\nrun = ["build"]\n'
+    same = ["", "budget = '5s'\ntimeout = '9m'\n", "# comment\n", "[budgets]\ncrates = 9\n", "[watch]\nclear = false\n"]
+    other = ["features = 'all'\n", "cargo-profile = 'dev'\n", "[cargo]\njobs = 1\n", "[bench]\nedit = 'signature'\n"]
+
+    def prints(tails: list[str]) -> set[str]:
+        return {load_text(f"version = 1\n{stage}{tail}").build_fingerprint for tail in tails}
+
+    assert len(prints(same)) == 1
+    assert len(prints(["", *other])) == 1 + len(other)
+
+
 def test_the_outline_names_stages_and_groups_of_all_files() -> None:
     files = {"/w/buildopt.toml": b'version = 1\nextends = ["zen"]\n[stages.core]\nbudget = "1m"\n[tests.own]\n'}
     shown = outline(Path("/w/buildopt.toml"), root=Path("/w"), read=lambda path: files.get(str(path)))

@@ -91,10 +91,10 @@ class Ws:
             setattr(self.lab, name, value)
 
         @contextmanager
-        def open_lab() -> Iterator[Builds]:
+        def open_lab(_context: Context, _note: Callable[[str], None]) -> Iterator[Builds]:
             yield self.lab
 
-        return gate(self.context(), lab=(open_lab, lambda: Arm("profile")), accept=accept, tell=self._tell)
+        return gate(self.context(), lab=open_lab, accept=accept, tell=self._tell)
 
     def look(self, accept: str | None = None) -> GateView:
         return gate(self.context(), lab=None, accept=accept)
@@ -197,7 +197,9 @@ def test_a_document_that_says_nothing_of_crates_names_none(ws: Ws, document: str
 
 def test_another_profile_and_another_compiler_have_their_own_history(ws: Ws) -> None:
     ten_days(ws)
-    (ws.root / "buildopt.toml").write_text(PROFILE + "smallest-effect = 5\n")
+    (ws.root / "buildopt.toml").write_text(PROFILE + "smallest-effect = 5 # how it is built stays the same\n")
+    assert line(ws.gate({"leaf/build": [1.0]}), "leaf/build", "history").answer.verdict == "ok"
+    (ws.root / "buildopt.toml").write_text(PROFILE + 'edit = "signature"\n')
     assert line(ws.gate({"leaf/build": [1.4]}), "leaf/build", "history").answer.verdict == "too few runs"
 
 
@@ -251,12 +253,12 @@ def _class(ws: Ws) -> str:
 
 def test_another_measuring_of_this_workspace_is_said(ws: Ws) -> None:
     @contextmanager
-    def taken() -> Iterator[Builds]:
+    def taken(_context: Context, _note: Callable[[str], None]) -> Iterator[Builds]:
         raise MachineRefused("another buildopt measures this workspace")
         yield
 
     with pytest.raises(MachineRefused, match="another"):
-        gate(ws.context(), lab=(taken, lambda: Arm("profile")))
+        gate(ws.context(), lab=taken)
 
 
 @pytest.mark.parametrize("reason", ["", "  "])
