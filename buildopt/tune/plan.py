@@ -38,6 +38,8 @@ class Costs(NamedTuple):
     """The scenarios of them that a row repeats: those that cost little."""
     noise: float
     """Standard deviation of the logarithm of equal rows."""
+    beside_seconds: float = 0.0
+    """What a row takes beside its samples."""
     tests_seconds: float = 0.0
     """The tests, built and run."""
     busy: bool = False
@@ -126,7 +128,11 @@ def make_plan(candidates: Sequence[Candidate], costs: Costs, budget_seconds: flo
 
 def seconds_of(plan: Plan, costs: Costs, *, rows: int | None = None, doubtful: int | None = None) -> float:
     """Return what `plan` takes with `rows` rows still to be done, and `doubtful` candidates to be settled by pairs."""
-    row = costs.clean_seconds + plan.edits * sum(costs.sample_seconds[name] for name in costs.edits)
+    row = (
+        costs.clean_seconds
+        + costs.beside_seconds
+        + plan.edits * sum(costs.sample_seconds[name] for name in costs.edits)
+    )
     rows = plan.rows + math.ceil(_APART * len(plan.apart)) if rows is None else rows
     doubtful = plan.doubtful if doubtful is None else doubtful
     settle = _pairs_seconds(doubtful, plan.doubtful_pairs, costs)
@@ -148,7 +154,7 @@ def _pairs_seconds(candidates: int, pairs: int, costs: Costs) -> float:
     if not candidates or not pairs:
         return 0.0
     one = (2 * pairs + (_REPEATS if costs.busy else 0)) * sum(costs.sample_seconds.values())
-    return candidates * one + (1 + candidates) * costs.clean_seconds
+    return candidates * one + (1 + candidates) * (costs.clean_seconds + costs.beside_seconds)
 
 
 def _plan(candidates: Sequence[Candidate], dropped: tuple[Candidate, ...], way: _Way, costs: Costs) -> Plan:

@@ -45,6 +45,9 @@ class Trials:
         self._tell = tell
         self._clean_seconds: list[float] = []
         self._sample_seconds: dict[str, list[float]] = {}
+        self._sampling = 0.0
+        self._beside: list[float] = []
+        """What whole rows took beside their samples: preparing edits, removing the target directory."""
         self._tests_seconds = 0.0
 
     def row(self, label: str, name: str, settings: Mapping[str, Any], *, edits: int, left: float | None = None) -> Row:
@@ -56,6 +59,7 @@ class Trials:
         arm = self._arm_of(name, settings)
         part = f"{label.partition(' of ')[0]}, {_tag(arm)}"
         self._tell(Progress(f"{label}: {name}", left))
+        began, sampling, known = self._sampler.now(), self._sampling, len(self._sampler.rows)
         try:
             for number, scenario in enumerate(self._scenarios):
                 self._fill(arm, scenario, part, edits if scenario.action in _REPEATED else 1, first=number == 0)
@@ -63,6 +67,8 @@ class Trials:
             return Row({}, {}, failed=self._words(arm, error))
         finally:
             self._sampler.lab.forget(arm)
+        if len(self._sampler.rows) - known >= self._samples_of(edits):
+            self._beside.append(self._sampler.now() - began - (self._sampling - sampling))
         return self._read(part)
 
     def tests(self, settings: Mapping[str, Any]) -> str | None:
@@ -92,23 +98,31 @@ class Trials:
         """Return what rows and samples took so far, in the middle."""
         repeated = tuple(each.name for each in self._scenarios if each.action in _REPEATED)
         sample = {name: _middle(seconds) for name, seconds in self._sample_seconds.items()}
-        return Costs(_middle(self._clean_seconds), sample, repeated, noise, tests_seconds=self._tests_seconds)
+        return Costs(
+            _middle(self._clean_seconds), sample, repeated, noise,
+            beside_seconds=_middle(self._beside), tests_seconds=self._tests_seconds,
+        )  # fmt: skip
 
     def _fill(self, arm: Arm, scenario: Scenario, part: str, wanted: int, *, first: bool) -> None:
-        known = [row for row in self._rows(part, scenario) if row.result == "success"]
-        sampler = self._sampler
+        """Measure what is missing of one scenario of a row; what the row begins with is what a clean build takes."""
+        known = self._rows(part, scenario)
+        sampler, seconds = self._sampler, self._sample_seconds.setdefault(scenario.name, [])
+        seconds += [row.wall_seconds + _OVERHEAD_SECONDS for row in known]
         began = sampler.now()
         if len(known) < wanted and scenario.action not in _FROM_NOTHING:
             sampler.lab.prepare(arm, scenario)
+        prepared = sampler.now() - began
         for _ in range(len(known), wanted):
             before = sampler.now()
             sampler.take(arm, scenario, part, repeats=0)
-            self._sample_seconds.setdefault(scenario.name, []).append(sampler.now() - before)
-        for row in known:
-            self._sample_seconds.setdefault(scenario.name, []).append(row.wall_seconds + _OVERHEAD_SECONDS)
+            seconds.append(sampler.now() - before)
+            self._sampling += seconds[-1]
         if first:
-            spent = sampler.now() - began
-            self._clean_seconds.append(spent if len(known) < wanted else known[0].wall_seconds + _OVERHEAD_SECONDS)
+            self._clean_seconds.append(seconds[-1] if scenario.action in _FROM_NOTHING else prepared)
+            self._sampling += 0.0 if scenario.action in _FROM_NOTHING else prepared
+
+    def _samples_of(self, edits: int) -> int:
+        return sum(edits if each.action in _REPEATED else 1 for each in self._scenarios)
 
     def _words(self, arm: Arm, error: ArmFailed) -> str:
         """Return why an arm fails, in the compiler's words where it says some."""
