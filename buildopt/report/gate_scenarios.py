@@ -26,7 +26,7 @@ class Point(NamedTuple):
     experiment: ExperimentRow
     rows: tuple[MeasurementRow, ...]
     crates: Mapping[str, float] = {}
-    """Seconds by package of the last build; empty where nobody asked."""
+    """Seconds by package of the last build; what an earlier gate found stands in its document."""
 
     def value(self, kind: Kind) -> float | None:
         """Return the median of the first three builds of which this can be said; None where there is none."""
@@ -62,13 +62,15 @@ def points(
         of = experiments.get(row.experiment)
         if of is not None and (of.profile_fingerprint, of.cargo) == (like.profile_fingerprint, like.cargo):
             found.setdefault(row.experiment, []).append(row)
-    return tuple(Point(experiments[name], tuple(of), _crates(experiments[name], of[0])) for name, of in found.items())
+    return tuple(Point(experiments[name], tuple(of)) for name, of in found.items())
 
 
-def _crates(experiment: ExperimentRow, row: MeasurementRow) -> Mapping[str, float]:
-    """Return what the document of a gate says of the crates of a scenario; nothing where it does not."""
+def _crates(point: Point) -> Mapping[str, float]:
+    """Return seconds by package: as they were just measured, or from the document of a gate; nothing where there is none."""
+    if point.crates or point.experiment.kind != "gate":
+        return point.crates
     try:
-        found = json.loads(experiment.document or "{}")["crates"][row.scenario]
+        found = json.loads(point.experiment.document or "{}")["crates"][point.rows[0].scenario]
         return {str(package): float(seconds) for package, seconds in found.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
@@ -125,9 +127,10 @@ def _doubt(row: MeasurementRow) -> str | None:
 
 def _share(point: Point) -> dict[str, float]:
     """Return the CPU seconds of an average build by package: divided as the crates' own times are."""
-    whole = sum(point.crates.values())
+    crates = _crates(point)
+    whole = sum(crates.values())
     cpu = sum(row.cpu_seconds for row in point.rows) / len(point.rows)
-    return {package: cpu * seconds / whole for package, seconds in point.crates.items()} if whole > 0 else {}
+    return {package: cpu * seconds / whole for package, seconds in crates.items()} if whole > 0 else {}
 
 
 def _against_history(
