@@ -10,7 +10,8 @@ from buildopt.bench.site import SWITCHED, Site, Spot
 from buildopt.bench.tree import Tree
 from buildopt.cargo.model import Package, Target, Workspace
 from buildopt.errors import UnsafePath
-from buildopt.host import Host
+from buildopt.host import Files, Host
+from buildopt.testing import ScriptedHost
 
 TEXT = "fn one() {\r\n    work();\r\n}\r\n"
 
@@ -99,6 +100,26 @@ def test_a_file_that_is_no_text_has_no_function(site: Site) -> None:
     (site.tree.root / "src/more.rs").write_bytes(b"\xff\xfe fn one() { }")
     (member,) = site.workspace.packages
     assert [spot.place.kind for spot in site.spots(member, "body", binary=False)] == ["signature"]
+
+
+def test_a_clock_that_is_set_back_hides_no_edit(site: Site) -> None:
+    stamps: list[float] = []
+
+    class Stamped(Files):
+        def set_mtime(self, path: Path | str, mtime_ns: int) -> None:
+            stamps.append(mtime_ns / 1e9)
+
+    host = ScriptedHost({}, files=Stamped(), time=5000.0)
+    moved = Site(host, site.tree, site.workspace)
+    spot = Spot(site.tree.root / "src/more.rs", Place("body", 10))
+    with moved.edit(spot, 1, 1):
+        host.time += 60
+    assert stamps == []
+    host.now = lambda: host.time - 3600  # type: ignore[method-assign]
+    host.time += 1
+    with moved.edit(spot, 2, 1):
+        host.time += 1
+    assert stamps == [5061.0, 5062.0]
 
 
 def test_a_switch_writes_adds_and_removes_and_goes_back(site: Site) -> None:
