@@ -115,6 +115,8 @@ def summary(view: BenchView) -> str:
 
 def next_step(view: BenchView, *, via_nox: bool = False) -> str:
     """Return one line that says what to do now."""
+    if view.interrupted and not view.known + view.measured:
+        return "interrupted before anything was timed"
     if view.interrupted:
         return f"interrupted: the same call goes on with the {view.known + view.measured} builds timed so far; --fresh begins anew"
     if not view.is_complete:

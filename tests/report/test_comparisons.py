@@ -130,6 +130,8 @@ def test_the_last_line_says_what_to_do() -> None:
     assert next_step(VIEW._replace(interrupted=True)).startswith(
         "interrupted: the same call goes on with the 29 builds"
     )
+    nothing = VIEW._replace(interrupted=True, known=0, measured=0)
+    assert next_step(nothing) == "interrupted before anything was timed"
     assert next_step(VIEW._replace(comparisons=(FAILED,))) == "next: cargo build shows what is wrong"
     assert VIEW._replace(comparisons=(FAILED,)).is_empty
     assert not VIEW.is_empty
