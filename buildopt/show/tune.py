@@ -62,8 +62,10 @@ def _announced(plan: Plan, costs: Costs, seconds: float) -> list[str]:
         mirrored = ", each with its mirror image" if facts["folded"] else ""
         what.append(f"{len(plan.screened)} settings screened together in {plan.rows} builds{mirrored}")
     if plan.apart:
-        what.append(f"{len(plan.apart)} by themselves")
-    what.append(f"at most {plan.doubtful} doubtful ones settled and the whole confirmed in pairs")
+        what.append(f"{len(plan.apart)} tried apart")
+    if plan.doubtful:
+        what.append(f"at most {plan.doubtful} doubtful settled in pairs")
+    what.append("the whole confirmed in pairs")
     lines = [
         f"a clean build takes {format_duration(costs.clean_seconds)}, equal builds differ by {100 * costs.noise:.1f} %",
         f"plan: {'; '.join(what)}",

@@ -165,6 +165,7 @@ def _plan(candidates: Sequence[Candidate], dropped: tuple[Candidate, ...], way: 
         screened = []
     apart = [each for each in candidates if each not in screened]
     plan = Plan(tuple(screened), tuple(apart), dropped, way.folded, *way[1:], 0.0)
+    plan = plan._replace(doubtful=min(way.doubtful, len(candidates)), lines=min(way.lines, len(candidates)))
     if apart and not way.doubtful:
         plan = plan._replace(doubtful=1, doubtful_pairs=5)
     return plan._replace(seconds=seconds_of(plan, costs))
