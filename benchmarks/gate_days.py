@@ -5,8 +5,8 @@ gate` calls. Nothing changes: what fails is a false alarm. Then, on a day after 
 good, by 10 % and by 25 %: is it found that day, and within three days? The days are drawn in two ways: stretches of
 neighbouring builds from anywhere, and all in the order in which they were recorded (a machine that drifts).
 Wall time is there too, held against a budget of 1.5 times what a quiet build takes.
-Call: python benchmarks/gate_days.py [NOISE.csv] [--runs 100]
-NOISE.csv is what benchmarks/build_noise.py writes; one recording, of two processors that others used most of the time, is kept.
+Call: python benchmarks/gate_days.py NOISE.csv [--runs 100]
+NOISE.csv is what benchmarks/build_noise.py writes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from buildopt.report.gate_scenarios import ROUNDS
 _DAYS = 300
 _WARM = 40
 _CORES = 2
-_KEPT = Path(__file__).parent / "noise" / "ripgrep-leaf-build.csv"
 
 
 class Build(NamedTuple):
@@ -162,7 +161,7 @@ def main(path: Path, runs: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("noise", type=Path, nargs="?", default=_KEPT)
+    parser.add_argument("noise", type=Path)
     parser.add_argument("--runs", type=int, default=100, help="how many times 300 days")
     arguments = parser.parse_args()
     main(arguments.noise, arguments.runs)
