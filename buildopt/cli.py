@@ -201,7 +201,7 @@ def _add_measuring(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
     tune.add_argument("--fresh", action="store_true", help="do not go on with what an earlier call has measured")
     gate = verb("gate", "hold budgets and the record's history against regressions; exit 1 when one is confirmed")
     gate.add_argument("--no-measure", action="store_true", help="judge what is recorded, and run nothing")
-    gate.add_argument("--accept", metavar="REASON", help="take what was measured last as the new baseline")
+    gate.add_argument("--accept", metavar="REASON", help="begin a new history for what stands out")
     gate.add_argument("--markdown", type=Path, metavar="FILE", help="also write a summary for a pull request")
 
 
