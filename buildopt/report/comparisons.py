@@ -227,7 +227,8 @@ def _verdict(comparison: Comparison) -> str:
         return "not measurable"
     if comparison.verdict == "unresolved":
         more = f"about {comparison.more_pairs}" if comparison.more_pairs <= _MANY_PAIRS else "hundreds of"
-        return f"not decided, {more} more pairs" if comparison.pairs else "not measured"
+        pairs = "pair" if comparison.more_pairs == 1 else "pairs"
+        return f"not decided, {more} more {pairs}" if comparison.pairs else "not measured"
     return str(comparison.verdict)
 
 
