@@ -96,7 +96,8 @@ def package(session: nox.Session) -> None:
     (data,) = alone.glob("lib/python*/site-packages/buildopt/_data")
     shutil.copytree(data / "templates" / "example", example)
     with session.chdir(example):  # away from the tree, so that nothing but the wheel can be imported
-        session.run(str(alone / "bin" / "buildopt"), "dev-quick", external=True)
+        # Whether it works is asked, not how long it takes on a machine that does other things meanwhile.
+        session.run(str(alone / "bin" / "buildopt"), "dev-quick", "--set", "budgets.enforce=false", external=True)
 
 
 def compare_data(session: nox.Session, wheel: Path) -> None:
@@ -123,7 +124,9 @@ def minimums(session: nox.Session) -> None:
     session.install("-r", str(oldest))
     session.install("--no-deps", "-e", ".")
     # Rooms that import no library do the same with any; and what depends on one shows in the first examples.
-    without = [f"--ignore=tests/{room}" for room in ("docs", "cargo", "host", "measure", "pipeline", "record")]
+    without = [
+        f"--ignore=tests/{room}" for room in ("docs", "bench", "cargo", "host", "measure", "pipeline", "record", "tune")
+    ]
     few = {"HYPOTHESIS_PROFILE": "few"}
     session.run("python", "-m", "pytest", "-m", "not slow", *without, *session.posargs, env=few)
 
