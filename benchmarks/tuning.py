@@ -4,7 +4,7 @@ serde and what stands around it (procedural macros), gitoxide (many small crates
 a Cargo profile that says nothing; what it writes is then compared side by side, in pairs that it has not seen; then the
 loop as declared (stages, affected packages, clippy in place of check and clippy) with plain check, clippy and test.
 Call: python benchmarks/tuning.py FOLDER [--workspace serde gitoxide sqlparser] [--budget 40m] [--pairs N] [--scenario …]
-                                         [--only-compare] [--nice]
+                                         [--time 10m] [--only-compare] [--nice]
 FOLDER is where the workspaces are put together; what was measured stays there, and the same call goes on with it.
 """
 
@@ -98,9 +98,9 @@ def tune(root: Path, budget: str, *, nice: bool) -> None:
     print(f"; not adopted: {confirmation['why_not']}" if confirmation["why_not"] else "; adopted", flush=True)
 
 
-def side_by_side(root: Path, pairs: int, scenarios: list[str], *, nice: bool) -> None:
+def side_by_side(root: Path, limits: list[str], scenarios: list[str], *, nice: bool) -> None:
     """Print the adopted profile against each of the others: ratios below 1 say that it is cheaper."""
-    words = ["bench", "--compare", ",".join(["current", *OTHERS]), "--pairs", str(pairs), "--scenario", *scenarios]
+    words = ["bench", "--compare", ",".join(["current", *OTHERS]), *limits, "--scenario", *scenarios]
     found = buildopt(root, *words, nice=nice)["comparisons"]
     print(f" {'adopted, against':18}" + "".join(f"{name:>36}" for name in OTHERS) + "   (* decides)")
     inverse: dict[str, dict[str, float]] = {name: {} for name in OTHERS}
@@ -124,9 +124,9 @@ def side_by_side(root: Path, pairs: int, scenarios: list[str], *, nice: bool) ->
     print(f"  worse beyond the interval: {', '.join(worse) or 'nowhere'}", flush=True)
 
 
-def loop(root: Path, pairs: int, *, nice: bool) -> None:
+def loop(root: Path, limits: list[str], *, nice: bool) -> None:
     """Print the loop as declared against plain check, clippy and test, after the edit of a leaf."""
-    words = ["bench", "--compare", "plain,declared", "--pairs", str(pairs), "--scenario", "leaf/cycle"]
+    words = ["bench", "--compare", "plain,declared", *limits, "--scenario", "leaf/cycle"]
     for each in buildopt(root, *words, nice=nice)["comparisons"]:
         if each["failure"]:
             print(f"  loop: {each['failure']}")
@@ -161,6 +161,7 @@ if __name__ == "__main__":
     parser.add_argument("--workspace", nargs="+", default=["serde", "gitoxide", "sqlparser"])
     parser.add_argument("--budget", default="40m")
     parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--time", help="of each comparison at most, as 10m; the same call goes on")
     parser.add_argument("--scenario", nargs="+", default=SCENARIOS)
     parser.add_argument("--only-compare", action="store_true", help="with the profile as an earlier call has tuned it")
     parser.add_argument("--nice", action="store_true", help="leave the processors to others")
@@ -172,5 +173,7 @@ if __name__ == "__main__":
         if not arguments.only_compare:
             (root / "buildopt.toml").write_text(PROFILE + LEAF.get(name, ""))
             tune(root, arguments.budget, nice=arguments.nice)
-        side_by_side(root, arguments.pairs, arguments.scenario, nice=arguments.nice)
-        loop(root, arguments.pairs, nice=arguments.nice)
+        limits = ["--pairs", str(arguments.pairs)]
+        limits += ["--time", arguments.time] if arguments.time else []
+        side_by_side(root, limits, arguments.scenario, nice=arguments.nice)
+        loop(root, limits, nice=arguments.nice)
