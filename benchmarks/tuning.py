@@ -1,9 +1,9 @@
 """What `buildopt tune` adopts on real workspaces, against Cargo's default, cargo-wizard's fast-compile template and dev-fast.
 
-serde and what stands around it (procedural macros), gitoxide (many small crates), sqlparser (one big crate). Tuning starts from
+serde and what stands around it (procedural macros), RustCrypto (many small crates), sqlparser (one big crate). Tuning starts from
 a Cargo profile that says nothing; what it writes is then compared side by side, in pairs that it has not seen; then the
 loop as declared (stages, affected packages, clippy in place of check and clippy) with plain check, clippy and test.
-Call: python benchmarks/tuning.py FOLDER [--workspace serde gitoxide sqlparser] [--budget 40m] [--pairs N] [--scenario …]
+Call: python benchmarks/tuning.py FOLDER [--workspace serde rustcrypto sqlparser] [--budget 40m] [--pairs N] [--scenario …]
                                          [--time 10m] [--only-compare] [--nice]
 FOLDER is where the workspaces are put together; what was measured stays there, and the same call goes on with it.
 """
@@ -158,7 +158,7 @@ def _ratio(found: dict[str, Any] | None) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--workspace", nargs="+", default=["serde", "gitoxide", "sqlparser"])
+    parser.add_argument("--workspace", nargs="+", default=["serde", "rustcrypto", "sqlparser"])
     parser.add_argument("--budget", default="40m")
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--time", help="of each comparison at most, as 10m; the same call goes on")
