@@ -94,7 +94,10 @@ def tune(root: Path, budget: str, *, nice: bool) -> None:
         print(
             f"  {each['setting']:34} {_ratio(each['weighted']):22} {each['outcome']:9} placebo {100 * each['placebo']:.1f} %"
         )
-    print(f"  chosen: {', '.join(found['chosen']) or 'nothing'}: {_ratio(confirmation['weighted'])}", end="")
+    if not found["chosen"]:
+        print("  chosen: nothing", flush=True)
+        return
+    print(f"  chosen: {', '.join(found['chosen'])}: {_ratio(confirmation['weighted'])}", end="")
     print(f"; not adopted: {confirmation['why_not']}" if confirmation["why_not"] else "; adopted", flush=True)
 
 
