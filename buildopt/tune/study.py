@@ -164,7 +164,7 @@ class Study:
         """Measure the most promising doubtful candidates in pairs around what is taken; keep those that gain."""
         chosen = [each.candidate for each in taken]
         worth = 1 - self._ask.smallest_effect  # less than that, so few pairs cannot show
-        asked = [each for each in doubtful if each.found and each.found.ratio < worth][: plan.doubtful]
+        asked = [each for each in doubtful if _least_ratio(each) < worth][: plan.doubtful]
         while asked and self._clock.is_late(seconds_of(plan, costs, rows=0, doubtful=len(asked))):
             self._changes.append(f"{asked.pop().candidate.name} was not settled by pairs: there was no time")
         if not asked:
@@ -192,7 +192,7 @@ class Study:
         judged = judged._replace(found=found)
         if slower:
             return judged._replace(outcome="hurts", why=f"pairs: slower in {', '.join(slower)}")
-        if found.high < 1 and found.ratio < 1 - _GAIN:
+        if _gains(found, own, 1 - _GAIN):
             return judged._replace(outcome="helps", why="pairs: faster")
         return judged._replace(outcome="nothing", why="pairs: no gain that could be told from noise")
 
@@ -233,9 +233,9 @@ class Study:
             why = f"together they do not build: {failure}"
         elif slower:
             why = f"together they are slower in {', '.join(slower)}"
-        elif overall is None or (early and overall.high >= 1):
+        elif overall is None or (early and overall.high >= 1 and not _gains(overall, found, 1.0)):
             why = "the time was up before the confirmation was done: the same call goes on with it"
-        elif overall.high >= 1 or overall.ratio > 1 - self._ask.smallest_effect:
+        elif not _gains(overall, found, 1 - self._ask.smallest_effect):
             words = f"{overall.ratio:.2f} [{overall.low:.2f}, {overall.high:.2f}]"
             why = f"the confirmation shows no gain beyond {100 * self._ask.smallest_effect:.0f} %: {words}"
         unfinished = why is not None and early and failure is None and not slower
@@ -270,3 +270,16 @@ class Study:
         changed = {key: value for key, value in settings.items() if key not in today or today[key] != value}
         name = Candidate(tuple(changed.items())).name if changed else "today's settings"
         return self._ask.arm_of(mark + name, settings)
+
+
+def _least_ratio(judged: Judged) -> float:
+    """Return the best that a candidate seems to do, as a whole or in one scenario; 1 for what is no gain as a whole."""
+    if judged.found is None or judged.found.ratio >= 1:
+        return 1.0
+    return min([judged.found.ratio, *(each.ratio for each in judged.scenarios.values())])
+
+
+def _gains(whole: Found, own: Sequence[Comparison], below: float) -> bool:
+    """Whether pairs show a gain as a whole, or one beyond doubt in one scenario that the others do not take back."""
+    faster = any(each.decides and each.verdict == "faster" for each in own)
+    return (whole.high < 1 and whole.ratio <= below) or (faster and whole.ratio < 1)

@@ -104,6 +104,13 @@ def test_a_setting_that_gains_here_and_loses_there_is_not_taken(record: Record) 
     assert "debug=0" not in names(result)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_setting_that_gains_in_one_scenario_and_costs_nothing_elsewhere_is_taken(record: Record, seed: int) -> None:
+    result = tuned(World({"debug=0": {"clean/build": 0.90}}, seed=seed), record)
+    assert result.why_not is None
+    assert "debug=0" in names(result)
+
+
 def test_what_is_far_slower_apart_costs_one_row_only(record: Record) -> None:
     world = World(
         {**TRUTH, "incremental=false": {"leaf/build": 3.2, "hub/build": 2.9}, "build-override.opt-level=1": 2.2}
