@@ -24,6 +24,7 @@ _STEPS: dict[Task, tuple[Step, ...]] = {
     "cycle": ("clippy", "test"),
 }  # fmt: skip
 _PLAIN = ("check", "clippy", "test")
+_TELLS = "--message-format=json-render-diagnostics"
 _UNASKED = ("-v", "--timings")  # nobody reads them here, but for the second where an arm wants it
 
 
@@ -59,7 +60,9 @@ def calls(
         )
     more = ("--target-dir", str(target), *arm.arguments(scenario.action))
     if arm.kind == "plain":
-        return tuple(Call(_with((cargo, verb, "--workspace"), more), False, verb == "test") for verb in _PLAIN)
+        check, *others = (_with((cargo, verb, "--workspace"), more) for verb in _PLAIN)
+        told = Call((*check, _TELLS), True, False)  # or nobody would know whether Cargo saw an edit
+        return (told, *(Call(argv, False, argv[1] == "test") for argv in others))
     runner = profile.cargo.test_runner if profile.cargo else "auto"
     components = components._replace(nextest=None) if runner == "cargo" else components
     if arm.kind == "declared":

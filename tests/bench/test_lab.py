@@ -235,6 +235,24 @@ def test_a_branch_switch_goes_there_and_back(here: Watched, root: Path, need: Ca
     ).stdout.strip() in (b"", b"?? Cargo.lock")
 
 
+def test_a_file_that_is_not_compiled_here_is_not_edited(here: Watched, root: Path, tree: Write) -> None:
+    never = "pub fn never() -> u32 {\n    0\n}\n"
+    tree(
+        root,
+        {"base/src/lib.rs": '#[cfg(target_os = "none")]\nmod a_never;\npub mod more;\n', "base/src/a_never.rs": never},
+    )
+    workspace = load_workspace(here, root, root / ".buildopt")
+    texts: list[bytes] = []
+    here.seen = lambda command: (
+        texts.append((command.cwd / "base/src/more.rs").read_bytes()) if "clippy" in command.argv else None
+    )
+    with Lab.open(
+        here, root, root / ".buildopt", workspace, profile=Profile(version=1, bench=Bench(leaf="base"))
+    ) as lab:
+        assert lab.sample(Arm("plain", kind="plain"), scenario("leaf", "cycle")).rebuilt
+    assert b"black_box" in texts[-1]
+
+
 def test_a_signature_is_one_more_function(here: Watched, root: Path) -> None:
     workspace = load_workspace(here, root, root / ".buildopt")
     profile = Profile(version=1, bench=Bench(edit="signature", leaf="base"))

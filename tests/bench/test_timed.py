@@ -64,7 +64,9 @@ def test_a_cycle_is_clippy_and_tests() -> None:
 
 def test_plain_is_what_people_type() -> None:
     assert argvs(Arm("plain", kind="plain"), "leaf/cycle") == [
-        f"cargo {verb} --target-dir /t --workspace" for verb in ("check", "clippy", "test")
+        "cargo check --target-dir /t --workspace --message-format=json-render-diagnostics",
+        "cargo clippy --target-dir /t --workspace",
+        "cargo test --target-dir /t --workspace",
     ]
 
 
