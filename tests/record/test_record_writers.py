@@ -99,10 +99,10 @@ def test_a_writer_that_is_killed_leaves_whole_runs_and_a_sound_file(state: Path)
 
 
 def wait_for_runs(state: Path, verb: str) -> None:
-    until = time.monotonic() + 90
+    until = time.monotonic() + 20
     while time.monotonic() < until:
         with Record.open(Host(), state) as record:
             if [run for run in record.runs(1) if run.verb == verb]:
                 return
         time.sleep(0.01)
-    raise AssertionError(f"no {verb} within 90 seconds")
+    raise AssertionError(f"no {verb} within 20 seconds")
