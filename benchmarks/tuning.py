@@ -21,8 +21,9 @@ from typing import Any
 
 from published import assemble
 
-SCENARIOS = ["clean/build", "leaf/build", "hub/build", "leaf/cycle"]
-WEIGHTS = {"clean/build": 1, "leaf/build": 2, "hub/build": 1}
+# What waits in a workspace of libraries is the tests: a build of it links nothing.
+WEIGHTS = {"clean/build": 1, "leaf/test-no-run": 2, "hub/build": 1}
+SCENARIOS = [*WEIGHTS, "leaf/cycle"]
 OTHERS = ["default", "wizard.toml", "dev-fast"]
 _GOAL = 0.8
 
@@ -42,7 +43,9 @@ cargo-profile = "tuned"
 [tune]
 cargo-profile = "tuned"
 may-change = ["debug", "package.*.debug", "strip"]
-"""
+
+[tune.weights]
+""" + "".join(f'"{name}" = {weight}\n' for name, weight in WEIGHTS.items())
 # What an edit costs in a crate of a hundred lines is Cargo's own start: a larger one is edited.
 LEAF = {"serde": '[bench]\nleaf = "serde_json"\n'}
 # https://github.com/Kobzol/cargo-wizard 0.2.3, src/predefined.rs: fast_compile_template on the dev profile

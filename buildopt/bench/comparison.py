@@ -56,8 +56,9 @@ def compare(
         Sampler(lab, record, experiment), experiment, baseline, candidates, most_pairs, smallest_effect, tell
     )
     for number, scenario in enumerate(scenarios):
-        left = None if deadline is None else max(0.0, deadline - study.sampler.now()) / (len(scenarios) - number)
-        until = math.inf if left is None else study.sampler.now() + left
+        now = study.sampler.now()
+        share = _share([study.sampler.usual_seconds(each) for each in scenarios[number:]])
+        until = math.inf if deadline is None else now + share * max(0.0, deadline - now)
         study.measure(scenario, scenarios[number + 1 :], until)
     if not study.sampler.is_recorded:
         tell(Progress("the record could not be written: another call cannot go on with this one", stays=True))
@@ -215,6 +216,12 @@ class _Study:
 
     def _say(self, text: str) -> None:
         self._tell(Progress(text, stays=True))
+
+
+def _share(seconds: Sequence[float | None]) -> float:
+    """Return the share of the time that the first of some scenarios gets: as its samples take, where all are known."""
+    known = [each for each in seconds if each]
+    return seconds[0] / sum(known) if seconds[0] and len(known) == len(seconds) else 1 / len(seconds)
 
 
 def _words(comparison: Comparison) -> str:

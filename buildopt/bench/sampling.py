@@ -70,6 +70,11 @@ class Sampler:
         """Return what a sample took on average, whatever it was of; None before the first."""
         return sum(self._costs.values()) / len(self._costs) if self._costs else None
 
+    def usual_seconds(self, scenario: Scenario) -> float | None:
+        """Return the wall time of the sample in the middle, of any arm; None before the first."""
+        taken = sorted(row.wall_seconds for row in self.rows if row.scenario == scenario.name)
+        return taken[len(taken) // 2] if taken else None
+
     def prepare(self, arm: Arm, scenario: Scenario) -> float:
         """Build what a sample starts from, and return the seconds that took; ArmFailed when the arm does not build."""
         seconds = self.lab.prepare(arm, scenario)

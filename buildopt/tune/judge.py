@@ -136,19 +136,19 @@ def judge_row(
 
 
 def best_of(judged: Sequence[Judged]) -> tuple[tuple[Judged, ...], tuple[Judged, ...]]:
-    """Return what is taken as it is, and what pairs have to settle, the most promising first; of levels, one at most.
+    """Return what is taken as it is, and what pairs have to settle, the most promising first; of levels, one of each.
 
-    A level that helps gives way only to one that gains a percent more.
+    A doubtful level of something that is taken is settled only where it seems to gain a percent more.
     """
-    chosen: dict[str, Judged] = {}
+    taken: dict[str, Judged] = {}
+    doubtful: dict[str, Judged] = {}
     hopeful = [each for each in judged if each.outcome in ("helps", "doubtful") and each.found is not None]
     for each in sorted(hopeful, key=lambda one: one.outcome != "helps"):
-        before = chosen.get(each.candidate.key)
+        levels = taken if each.outcome == "helps" else doubtful
+        before = levels.get(each.candidate.key) or taken.get(each.candidate.key)
         if before is None or _ratio(each) < _ratio(before) * (1 - _NOTHING):
-            chosen[each.candidate.key] = each
-    taken = [each for each in chosen.values() if each.outcome == "helps"]
-    doubtful = [each for each in chosen.values() if each.outcome == "doubtful"]
-    return tuple(taken), tuple(sorted(doubtful, key=_ratio))
+            levels[each.candidate.key] = each
+    return tuple(taken.values()), tuple(sorted(doubtful.values(), key=_ratio))
 
 
 def _ratio(judged: Judged) -> float:

@@ -12,7 +12,17 @@ from typing import NamedTuple
 from buildopt.measure.screening import design
 from buildopt.tune.candidates import Candidate
 
-__all__ = ["FIRST_ROWS", "Costs", "Plan", "block_seconds", "guard_seconds", "make_plan", "rows_of_design", "seconds_of"]
+__all__ = [
+    "FIRST_ROWS",
+    "Costs",
+    "Plan",
+    "block_seconds",
+    "guard_seconds",
+    "make_plan",
+    "pairs_within",
+    "rows_of_design",
+    "seconds_of",
+]
 
 FIRST_ROWS = 3
 """Rows of today's settings before anything else: what a build costs here, and how much equal builds differ."""
@@ -24,6 +34,7 @@ _EDITS = 3
 _APART = 1.7  # what a row apart takes of a usual one: it is there because its effect may be large
 _REPEATS = 4  # of a block in which nothing clean is to be had
 _WIDTH = 1.96
+_MOST_PAIRS = 20  # what a comparison usually is decided by
 _MEDIAN = 1.25  # how much wider a median spreads than a mean
 
 
@@ -135,7 +146,7 @@ def seconds_of(plan: Plan, costs: Costs, *, rows: int | None = None, doubtful: i
     )
     rows = plan.rows + math.ceil(_APART * len(plan.apart)) if rows is None else rows
     doubtful = plan.doubtful if doubtful is None else doubtful
-    settle = _pairs_seconds(doubtful, plan.doubtful_pairs, costs)
+    settle = _pairs_seconds(doubtful if plan.doubtful_pairs else 0, plan.doubtful_pairs, costs)
     return rows * row + settle + _pairs_seconds(1 + plan.lines, plan.pairs, costs) + guard_seconds(costs)
 
 
@@ -149,9 +160,15 @@ def block_seconds(costs: Costs) -> float:
     return (_REPEATS if costs.busy else 2) * max(costs.sample_seconds.values(), default=0.0)
 
 
+def pairs_within(seconds: float, costs: Costs) -> int:
+    """Return how many pairs of two ways `seconds` have room for: no more than decide whatever pairs can decide."""
+    without, one = _pairs_seconds(1, 0, costs), _pairs_seconds(1, 1, costs) - _pairs_seconds(1, 0, costs)
+    return max(0, min(_MOST_PAIRS, int((seconds - without) / one)))
+
+
 def _pairs_seconds(candidates: int, pairs: int, costs: Costs) -> float:
     """Return what pairs of some candidates with one baseline take; each of these ways is first built once."""
-    if not candidates or not pairs:
+    if not candidates:
         return 0.0
     one = (2 * pairs + (_REPEATS if costs.busy else 0)) * sum(costs.sample_seconds.values())
     return candidates * one + (1 + candidates) * (costs.clean_seconds + costs.beside_seconds)

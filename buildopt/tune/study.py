@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 from buildopt.bench.arms import Arm
@@ -16,7 +17,16 @@ from buildopt.record import Record
 from buildopt.tune.candidates import Candidate
 from buildopt.tune.judge import Judged, Row, best_of, judge_row, noise_of, weigh
 from buildopt.tune.levels import Found, combined
-from buildopt.tune.plan import FIRST_ROWS, Costs, Plan, block_seconds, guard_seconds, make_plan, seconds_of
+from buildopt.tune.plan import (
+    FIRST_ROWS,
+    Costs,
+    Plan,
+    block_seconds,
+    guard_seconds,
+    make_plan,
+    pairs_within,
+    seconds_of,
+)
 from buildopt.tune.question import SLACK, Clock, Question
 from buildopt.tune.screen import Screen
 from buildopt.tune.trials import Trials, in_order
@@ -27,6 +37,7 @@ __all__ = ["Result", "Study"]
 _ALL = "all: "
 """What the name of the whole begins with: no pair that helped to choose counts for what is chosen."""
 
+_CHANCE = 0.007  # that the interval of a comparison leaves out the truth: what 2.7 standard errors leave
 _GAIN = 0.01  # a line that pairs show to gain less is not worth a line
 
 
@@ -177,7 +188,7 @@ class Study:
         for each in asked:
             results[each.candidate] = self._after_pairs(each, found[each.candidate])
             if results[each.candidate].outcome == "helps" and each.candidate.held:
-                chosen.append(each.candidate)
+                chosen = [other for other in chosen if other.key != each.candidate.key] + [each.candidate]
         self._lab.forget(self._arm(base))
         return tuple(chosen), found, [results.get(each.candidate, each) for each in judged]
 
@@ -223,7 +234,8 @@ class Study:
         arm = self._arm(combined(self._ask.today, result.chosen), _ALL)
         everything = Candidate(tuple(pair for each in result.chosen for pair in each.settings))
         reserve = guard_seconds(result.costs)
-        found = self._pairs(self._arm(self._ask.today), {everything: arm}, plan.pairs, reserve)[everything]
+        pairs = max(plan.pairs, pairs_within(self._clock.announced - self._clock.spent - reserve, result.costs))
+        found = self._pairs(self._arm(self._ask.today), {everything: arm}, pairs, reserve)[everything]
         overall = weigh(found, self._ask.weights)
         slower = [each.scenario for each in found if each.decides and each.verdict == "slower"]
         failure = next((each.failure for each in found if each.failure), None)
@@ -281,5 +293,13 @@ def _least_ratio(judged: Judged) -> float:
 
 def _gains(whole: Found, own: Sequence[Comparison], below: float) -> bool:
     """Whether pairs show a gain as a whole, or one beyond doubt in one scenario that the others do not take back."""
-    faster = any(each.decides and each.verdict == "faster" for each in own)
+    deciding = [each for each in own if each.decides]
+    faster = any(each.verdict == "faster" and _is_sure(each, len(deciding)) for each in deciding)
     return (whole.high < 1 and whole.ratio <= below) or (faster and whole.ratio < 1)
+
+
+def _is_sure(comparison: Comparison, among: int) -> bool:
+    """Whether an effect is as sure among several scenarios as it would be alone (Bonferroni): one of them may be luck."""
+    low, high = comparison.interval
+    wider = NormalDist().inv_cdf(1 - _CHANCE / (2 * among)) / NormalDist().inv_cdf(1 - _CHANCE / 2)
+    return abs(math.log(comparison.ratio)) > wider * math.log(high / low) / 2

@@ -110,11 +110,11 @@ def judged(each: Candidate, ratio: float, outcome: str = "helps") -> Judged:
     return Judged(each, outcome, Found(ratio, ratio - 0.01, ratio + 0.01), "cpu", {}, {}, 0.01, 24, "")
 
 
-def test_a_level_that_helps_gives_way_only_to_one_that_gains_more():
+def test_a_level_that_helps_stays_until_pairs_show_one_that_gains_more():
     mild, strong = candidate("debug", "line-tables-only"), candidate("debug", 0)
     for one, other, taken, doubtful in [
         (judged(mild, 0.85, "doubtful"), judged(strong, 0.852), [strong], []),
-        (judged(mild, 0.80, "doubtful"), judged(strong, 0.85), [], [mild]),
+        (judged(mild, 0.80, "doubtful"), judged(strong, 0.85), [strong], [mild]),
         (judged(mild, 0.85, "doubtful"), judged(strong, 0.75), [strong], []),
         (judged(mild, 0.85, "doubtful"), judged(strong, 0.9, "hurts"), [], [mild]),
     ]:

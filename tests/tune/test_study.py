@@ -111,6 +111,24 @@ def test_a_setting_that_gains_in_one_scenario_and_costs_nothing_elsewhere_is_tak
     assert "debug=0" in names(result)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_level_replaces_another_only_after_pairs_of_the_two(record: Record, seed: int) -> None:
+    """One row is lucky now and then: the weaker level seemed better by it, and was adopted."""
+    mild, strong = Candidate((("debug", "line-tables-only"),)), Candidate((("debug", 0),))
+    effects = {'debug="line-tables-only"': 0.88, "debug=0": 0.85}
+    result = tuned(World(effects, seed=seed, noise=0.04), record, mild, strong, *TEN[2:])
+    assert strong in result.chosen
+    assert mild not in result.chosen
+
+
+def test_a_confirmation_takes_the_time_that_is_left_until_it_is_decided(record: Record) -> None:
+    undecided = {"debug=0": {"clean/build": 0.8, "leaf/build": 0.96, "hub/build": 0.96}}
+    result = tuned(World(undecided, noise=0.05), record, budget=2400.0)
+    own = [each for each in result.whole if each.decides]
+    assert all(each.verdict != "unresolved" or each.pairs > result.plan.pairs for each in own)
+    assert result.spent_seconds <= 1.2 * result.announced_seconds
+
+
 def test_what_is_far_slower_apart_costs_one_row_only(record: Record) -> None:
     world = World(
         {**TRUTH, "incremental=false": {"leaf/build": 3.2, "hub/build": 2.9}, "build-override.opt-level=1": 2.2}
