@@ -136,19 +136,24 @@ def judge_row(
 
 
 def best_of(judged: Sequence[Judged]) -> tuple[tuple[Judged, ...], tuple[Judged, ...]]:
-    """Return what is taken as it is, and what pairs have to settle, the most promising first; of levels, one of each.
+    """Return what is taken as it is, and what pairs have to settle, the most promising first.
 
-    A doubtful level of something that is taken is settled only where it seems to gain a percent more.
+    Of the levels of one setting at most one is taken. A doubtful level of it is settled only where it seems to gain a percent
+    more; of several doubtful ones, that of which more builds tell comes first, as one build may be lucky.
     """
     taken: dict[str, Judged] = {}
-    doubtful: dict[str, Judged] = {}
-    hopeful = [each for each in judged if each.outcome in ("helps", "doubtful") and each.found is not None]
-    for each in sorted(hopeful, key=lambda one: one.outcome != "helps"):
-        levels = taken if each.outcome == "helps" else doubtful
-        before = levels.get(each.candidate.key) or taken.get(each.candidate.key)
-        if before is None or _ratio(each) < _ratio(before) * (1 - _NOTHING):
-            levels[each.candidate.key] = each
-    return tuple(taken.values()), tuple(sorted(doubtful.values(), key=_ratio))
+    hopeful = [each for each in judged if each.found is not None]
+    for each in hopeful:
+        before = taken.get(each.candidate.key)
+        if each.outcome == "helps" and (before is None or _ratio(each) < _ratio(before) * (1 - _NOTHING)):
+            taken[each.candidate.key] = each
+    doubtful: dict[str, list[Judged]] = {}
+    for each in sorted(hopeful, key=lambda one: (-one.builds, _ratio(one))):
+        before = taken.get(each.candidate.key)
+        if each.outcome == "doubtful" and (before is None or _ratio(each) < _ratio(before) * (1 - _NOTHING)):
+            doubtful.setdefault(each.candidate.key, []).append(each)
+    promising = sorted(doubtful.values(), key=lambda levels: min(map(_ratio, levels)))
+    return tuple(taken.values()), tuple(each for levels in promising for each in levels)
 
 
 def _ratio(judged: Judged) -> float:

@@ -184,11 +184,12 @@ class Study:
         arms = {each.candidate: self._arm(combined(base, [each.candidate])) for each in asked}
         reserve = seconds_of(plan, costs, rows=0, doubtful=0)
         found = self._pairs(self._arm(base), arms, plan.doubtful_pairs, reserve)
-        results = {}
-        for each in asked:
-            results[each.candidate] = self._after_pairs(each, found[each.candidate])
-            if results[each.candidate].outcome == "helps" and each.candidate.held:
-                chosen = [other for other in chosen if other.key != each.candidate.key] + [each.candidate]
+        results = {each.candidate: self._after_pairs(each, found[each.candidate]) for each in asked}
+        helping = [each for each in results.values() if each.outcome == "helps" and each.candidate.held]
+        for each in sorted(
+            helping, key=lambda one: -one.found.ratio if one.found else 0.0
+        ):  # the best level comes last
+            chosen = [other for other in chosen if other.key != each.candidate.key] + [each.candidate]
         self._lab.forget(self._arm(base))
         return tuple(chosen), found, [results.get(each.candidate, each) for each in judged]
 

@@ -106,8 +106,8 @@ def test_one_row_is_enough_to_give_up_and_never_to_adopt():
     assert judge_row(one, Row({}, {}, failed="no linker"), today, WEIGHTS, 0.03).outcome == "fails"
 
 
-def judged(each: Candidate, ratio: float, outcome: str = "helps") -> Judged:
-    return Judged(each, outcome, Found(ratio, ratio - 0.01, ratio + 0.01), "cpu", {}, {}, 0.01, 24, "")
+def judged(each: Candidate, ratio: float, outcome: str = "helps", builds: int = 24) -> Judged:
+    return Judged(each, outcome, Found(ratio, ratio - 0.01, ratio + 0.01), "cpu", {}, {}, 0.01, builds, "")
 
 
 def test_a_level_that_helps_stays_until_pairs_show_one_that_gains_more():
@@ -117,6 +117,7 @@ def test_a_level_that_helps_stays_until_pairs_show_one_that_gains_more():
         (judged(mild, 0.80, "doubtful"), judged(strong, 0.85), [strong], [mild]),
         (judged(mild, 0.85, "doubtful"), judged(strong, 0.75), [strong], []),
         (judged(mild, 0.85, "doubtful"), judged(strong, 0.9, "hurts"), [], [mild]),
+        (judged(mild, 0.95, "doubtful", builds=1), judged(strong, 0.97, "doubtful"), [], [strong, mild]),
     ]:
         found = best_of([one, other])
         assert [[each.candidate for each in part] for part in found] == [taken, doubtful]
