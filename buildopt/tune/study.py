@@ -190,6 +190,9 @@ class Study:
             helping, key=lambda one: -one.found.ratio if one.found else 0.0
         ):  # the best level comes last
             chosen = [other for other in chosen if other.key != each.candidate.key] + [each.candidate]
+        if not chosen and (best := _best_left([results[each.candidate] for each in asked], worth)):
+            results[best.candidate] = best
+            chosen = [best.candidate]
         self._lab.forget(self._arm(base))
         return tuple(chosen), found, [results.get(each.candidate, each) for each in judged]
 
@@ -290,6 +293,19 @@ def _least_ratio(judged: Judged) -> float:
     if judged.found is None or judged.found.ratio >= 1:
         return 1.0
     return min([judged.found.ratio, *(each.ratio for each in judged.scenarios.values())])
+
+
+def _best_left(judged: Sequence[Judged], worth: float) -> Judged | None:
+    """Return the best of what pairs neither showed nor ruled out: with nothing beyond doubt, the confirmation is about that."""
+    left = [
+        each
+        for each in judged
+        if each.outcome == "nothing" and each.candidate.held and each.found is not None and each.found.ratio <= worth
+    ]
+    best = min(left, key=lambda each: each.found.ratio if each.found else 1.0, default=None)
+    return best and best._replace(
+        outcome="doubtful", why="not told from noise by the first pairs, left to the confirmation"
+    )
 
 
 def _gains(whole: Found, own: Sequence[Comparison], below: float) -> bool:
