@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 from buildopt.bench.results import Comparison
@@ -12,12 +13,25 @@ from buildopt.measure.sequential import FEWEST_PAIRS
 from buildopt.tune.candidates import Candidate
 from buildopt.tune.levels import Found
 
-__all__ = ["Judged", "Metric", "Row", "best_of", "judge_row", "judge_rows", "noise_of", "weigh", "weighted"]
+__all__ = [
+    "Judged",
+    "Metric",
+    "Row",
+    "best_left",
+    "best_of",
+    "gains",
+    "judge_row",
+    "judge_rows",
+    "noise_of",
+    "weigh",
+    "weighted",
+]
 
 Metric = Literal["cpu", "wall"]
 Outcome = Literal["helps", "doubtful", "nothing", "hurts", "fails"]
 
 _NOTHING = 0.01  # an effect below this is none, however narrow its interval
+_CHANCE = 0.007  # that the interval of a comparison leaves out the truth: what 2.7 standard errors leave
 _LEAST_NOISE = 0.015  # three equal rows may agree by chance
 _CLEAN_SHARE = 0.75  # of the rows: with fewer clean ones, polluted wall times are used all the same
 
@@ -154,6 +168,33 @@ def best_of(judged: Sequence[Judged]) -> tuple[tuple[Judged, ...], tuple[Judged,
             doubtful.setdefault(each.candidate.key, []).append(each)
     promising = sorted(doubtful.values(), key=lambda levels: min(map(_ratio, levels)))
     return tuple(taken.values()), tuple(each for levels in promising for each in levels)
+
+
+def best_left(judged: Sequence[Judged], worth: float) -> Judged | None:
+    """Return the best of what pairs neither showed nor ruled out: with nothing beyond doubt, the confirmation is about that."""
+    left = [
+        each
+        for each in judged
+        if each.outcome == "nothing" and each.candidate.held and each.found is not None and each.found.ratio <= worth
+    ]
+    best = min(left, key=lambda each: each.found.ratio if each.found else 1.0, default=None)
+    return best and best._replace(
+        outcome="doubtful", why="not told from noise by the first pairs, left to the confirmation"
+    )
+
+
+def gains(whole: Found, own: Sequence[Comparison], below: float) -> bool:
+    """Return whether pairs show a gain as a whole, or one beyond doubt in one scenario that the others do not take back."""
+    deciding = [each for each in own if each.decides]
+    faster = any(each.verdict == "faster" and _is_sure(each, len(deciding)) for each in deciding)
+    return (whole.high < 1 and whole.ratio <= below) or (faster and whole.ratio < 1)
+
+
+def _is_sure(comparison: Comparison, among: int) -> bool:
+    """Whether an effect is as sure among several scenarios as it would be alone (Bonferroni): one of them may be luck."""
+    low, high = comparison.interval
+    wider = NormalDist().inv_cdf(1 - _CHANCE / (2 * among)) / NormalDist().inv_cdf(1 - _CHANCE / 2)
+    return abs(math.log(comparison.ratio)) > wider * math.log(high / low) / 2
 
 
 def _ratio(judged: Judged) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 from buildopt.bench.arms import Arm
@@ -15,7 +14,7 @@ from buildopt.bench.sampling import Laboratory, Sampler
 from buildopt.errors import AnswerIsNo, ArgumentError
 from buildopt.record import Record
 from buildopt.tune.candidates import Candidate
-from buildopt.tune.judge import Judged, Row, best_of, judge_row, noise_of, weigh
+from buildopt.tune.judge import Judged, Row, best_left, best_of, gains, judge_row, noise_of, weigh
 from buildopt.tune.levels import Found, combined
 from buildopt.tune.plan import (
     FIRST_ROWS,
@@ -37,7 +36,6 @@ __all__ = ["Result", "Study"]
 _ALL = "all: "
 """What the name of the whole begins with: no pair that helped to choose counts for what is chosen."""
 
-_CHANCE = 0.007  # that the interval of a comparison leaves out the truth: what 2.7 standard errors leave
 _GAIN = 0.01  # a line that pairs show to gain less is not worth a line
 
 
@@ -190,7 +188,7 @@ class Study:
             helping, key=lambda one: -one.found.ratio if one.found else 0.0
         ):  # the best level comes last
             chosen = [other for other in chosen if other.key != each.candidate.key] + [each.candidate]
-        if not chosen and (best := _best_left([results[each.candidate] for each in asked], worth)):
+        if not chosen and (best := best_left([results[each.candidate] for each in asked], worth)):
             results[best.candidate] = best
             chosen = [best.candidate]
         self._lab.forget(self._arm(base))
@@ -207,7 +205,7 @@ class Study:
         judged = judged._replace(found=found)
         if slower:
             return judged._replace(outcome="hurts", why=f"pairs: slower in {', '.join(slower)}")
-        if _gains(found, own, 1 - _GAIN):
+        if gains(found, own, 1 - _GAIN):
             return judged._replace(outcome="helps", why="pairs: faster")
         return judged._replace(outcome="nothing", why="pairs: no gain that could be told from noise")
 
@@ -249,9 +247,9 @@ class Study:
             why = f"together they do not build: {failure}"
         elif slower:
             why = f"together they are slower in {', '.join(slower)}"
-        elif overall is None or (early and overall.high >= 1 and not _gains(overall, found, 1.0)):
+        elif overall is None or (early and overall.high >= 1 and not gains(overall, found, 1.0)):
             why = "the time was up before the confirmation was done: the same call goes on with it"
-        elif not _gains(overall, found, 1 - self._ask.smallest_effect):
+        elif not gains(overall, found, 1 - self._ask.smallest_effect):
             words = f"{overall.ratio:.2f} [{overall.low:.2f}, {overall.high:.2f}]"
             why = f"the confirmation shows no gain beyond {100 * self._ask.smallest_effect:.0f} %: {words}"
         unfinished = why is not None and early and failure is None and not slower
@@ -293,30 +291,3 @@ def _least_ratio(judged: Judged) -> float:
     if judged.found is None or judged.found.ratio >= 1:
         return 1.0
     return min([judged.found.ratio, *(each.ratio for each in judged.scenarios.values())])
-
-
-def _best_left(judged: Sequence[Judged], worth: float) -> Judged | None:
-    """Return the best of what pairs neither showed nor ruled out: with nothing beyond doubt, the confirmation is about that."""
-    left = [
-        each
-        for each in judged
-        if each.outcome == "nothing" and each.candidate.held and each.found is not None and each.found.ratio <= worth
-    ]
-    best = min(left, key=lambda each: each.found.ratio if each.found else 1.0, default=None)
-    return best and best._replace(
-        outcome="doubtful", why="not told from noise by the first pairs, left to the confirmation"
-    )
-
-
-def _gains(whole: Found, own: Sequence[Comparison], below: float) -> bool:
-    """Whether pairs show a gain as a whole, or one beyond doubt in one scenario that the others do not take back."""
-    deciding = [each for each in own if each.decides]
-    faster = any(each.verdict == "faster" and _is_sure(each, len(deciding)) for each in deciding)
-    return (whole.high < 1 and whole.ratio <= below) or (faster and whole.ratio < 1)
-
-
-def _is_sure(comparison: Comparison, among: int) -> bool:
-    """Whether an effect is as sure among several scenarios as it would be alone (Bonferroni): one of them may be luck."""
-    low, high = comparison.interval
-    wider = NormalDist().inv_cdf(1 - _CHANCE / (2 * among)) / NormalDist().inv_cdf(1 - _CHANCE / 2)
-    return abs(math.log(comparison.ratio)) > wider * math.log(high / low) / 2

@@ -126,12 +126,12 @@ def test_what_few_pairs_leave_open_is_left_to_the_confirmation(record: Record) -
     """On a noisy machine five pairs of a gain of 12 % decided nothing, and a third of the announced time stayed unused."""
     effects = {"debug=0": {"clean/build": 0.88, "leaf/build": 0.93}}
     found = []
-    for seed in range(12):
+    for seed in range(10, 24):
         name = f"seed {seed}"
         assert record.begin_experiment(ExperimentRow(name, "tune", name, 1.0, "linux-2c", "1.95.0", "1.95.0", "p"))
-        result = tuned(World(effects, seed=seed, noise=0.05), record, TEN[1], budget=1500.0, experiment=name)
+        result = tuned(World(effects, seed=seed, noise=0.06), record, TEN[1], budget=1500.0, experiment=name)
         found.append(result.why_not is None and names(result) == {"debug=0"})
-    assert sum(found) >= 8
+    assert sum(found) >= 7
 
 
 def test_a_confirmation_takes_the_time_that_is_left_until_it_is_decided(record: Record) -> None:
