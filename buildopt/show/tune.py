@@ -99,7 +99,9 @@ def _show(tuned: Tuned, color: bool) -> None:
     out.flush()
     took = f"{format_duration(result.spent_seconds)} of {format_duration(result.announced_seconds)} announced"
     if not result.chosen:
-        say(f"{took}: nothing gains, and nothing is adopted: today's settings are as good as any that were tried")
+        left = ", ".join(each.candidate.name for each in result.judged if each.outcome == "doubtful")
+        why = f"left open: {visible(left)}; a longer --budget tells" if left else "today's are as good as any tried"
+        say(f"{took}: nothing was shown to gain, and nothing is adopted; {why}")
     elif result.why_not is not None:
         say(f"{took}: nothing is adopted: {visible(result.why_not)}")
     else:

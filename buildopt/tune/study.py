@@ -173,20 +173,23 @@ class Study:
         """Measure the most promising doubtful candidates in pairs around what is taken; keep those that gain."""
         chosen = [each.candidate for each in taken]
         worth = 1 - self._ask.smallest_effect  # less than that, so few pairs cannot show
-        asked = [each for each in doubtful if _least_ratio(each) < worth][: plan.doubtful]
+        hopeful = [each for each in doubtful if _least_ratio(each) < worth]
+        asked = hopeful[: plan.doubtful]
         while asked and self._clock.is_late(seconds_of(plan, costs, rows=0, doubtful=len(asked))):
             self._changes.append(f"{asked.pop().candidate.name} was not settled by pairs: there was no time")
         if not asked:
-            return tuple(chosen), {}, list(judged)
+            first = [each.candidate for each in hopeful if each.candidate.held][:1]
+            if first and not chosen:
+                self._changes.append(f"{first[0].name} is left to the confirmation alone")
+            return tuple(chosen or first), {}, list(judged)
         base = combined(self._ask.today, chosen)
         arms = {each.candidate: self._arm(combined(base, [each.candidate])) for each in asked}
         reserve = seconds_of(plan, costs, rows=0, doubtful=0)
         found = self._pairs(self._arm(base), arms, plan.doubtful_pairs, reserve)
         results = {each.candidate: self._after_pairs(each, found[each.candidate]) for each in asked}
         helping = [each for each in results.values() if each.outcome == "helps" and each.candidate.held]
-        for each in sorted(
-            helping, key=lambda one: -one.found.ratio if one.found else 0.0
-        ):  # the best level comes last
+        helping.sort(key=lambda each: each.found.ratio if each.found else 1.0, reverse=True)
+        for each in helping:  # of the levels of one setting the best comes last, and stays
             chosen = [other for other in chosen if other.key != each.candidate.key] + [each.candidate]
         if not chosen and (best := best_left([results[each.candidate] for each in asked], worth)):
             results[best.candidate] = best

@@ -184,6 +184,46 @@ def test_a_call_that_was_cut_short_is_gone_on_with(record: Record) -> None:
     assert again.samples < rows_of(result) - 59 + 2 * 3 * 8 * (1 + len(result.chosen) + len(result.settled))
 
 
+def test_a_call_that_goes_on_knows_what_rows_took_beside_their_samples(record: Record) -> None:
+    """Without that it announced rows at half of what they took, and ran out of time before any pair."""
+
+    def preparing() -> World:
+        world = World(TRUTH)
+        prepare = world.prepare
+
+        def slowly(arm: Any, scenario: Any) -> float:
+            world.host.time += 10.0
+            return prepare(arm, scenario)
+
+        world.prepare = slowly  # type: ignore[method-assign]
+        return world
+
+    whole = tuned(preparing(), record)
+    assert record.begin_experiment(ExperimentRow("e2", "tune", "k2", 1.0, "linux-2c", "1.95.0", "1.95.0", "p"))
+    world = preparing()
+    world.dies_after = 60
+    with pytest.raises(KeyboardInterrupt):
+        tuned(world, record, experiment="e2")
+    again = tuned(preparing(), record, experiment="e2")
+    assert whole.costs.beside_seconds > 10
+    assert again.costs.beside_seconds == pytest.approx(whole.costs.beside_seconds, rel=0.2)
+
+
+def test_without_time_to_settle_the_most_promising_goes_to_the_confirmation(record: Record) -> None:
+    world = World({"debug=0": 0.85, "jobs=3": 0.99}, noise=0.03)
+    sample = world.sample
+
+    def slowing(arm: Any, scenario: Any) -> Any:
+        world.slower = 8.0 if 24 <= world.samples < 38 else 1.0
+        return sample(arm, scenario)
+
+    world.sample = slowing  # type: ignore[method-assign]
+    result = tuned(world, record, TEN[1], Candidate((("jobs", 3),)), budget=1200.0)
+    assert any("was not settled by pairs" in text for text in result.changes)
+    assert names(result) == {"debug=0"}
+    assert result.spent_seconds <= 1.2 * result.announced_seconds
+
+
 def rows_of(result: Result) -> int:
     return (3 + result.plan.rows + len(result.plan.apart)) * (1 + 2 * result.plan.edits)
 

@@ -61,8 +61,9 @@ class World:
         self._build(arm)
         self._keep(arm)
         cpu = self._seconds(arm, scenario.name)
+        began = self.host.time
         self.host.time += self.slower * cpu
-        return Measured(cpu, cpu, 10**8, 0.0, False, True, self.host.time, test_seconds=1.0)
+        return Measured(cpu, cpu, 10**8, 0.0, False, True, began, test_seconds=1.0)
 
     def sizes(self, arm: Arm) -> Sizes:
         size = 10**6 + sum(self.sizes_of.get(line, 0) for line in arm.config)
