@@ -100,7 +100,7 @@ def _show(tuned: Tuned, color: bool) -> None:
     took = f"{format_duration(result.spent_seconds)} of {format_duration(result.announced_seconds)} announced"
     if not result.chosen:
         left = ", ".join(each.candidate.name for each in result.judged if each.outcome == "doubtful")
-        why = f"left open: {visible(left)}; a longer --budget tells" if left else "today's are as good as any tried"
+        why = f"left open: {visible(left)}; a longer --budget can tell" if left else "today's are as good as any tried"
         say(f"{took}: nothing was shown to gain, and nothing is adopted; {why}")
     elif result.why_not is not None:
         say(f"{took}: nothing is adopted: {visible(result.why_not)}")
