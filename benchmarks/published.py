@@ -105,8 +105,8 @@ PUBLISHED = {
 
 _LEFT_OUT = ("Cargo.lock", ".cargo*", "rust-toolchain*", "Cargo.toml.orig", "target")
 # Targets of crates that cannot be used: benchmarks for a nightly toolchain, tests that hash for minutes without optimization.
-_UNUSABLE = {crate: ["bench"] for crate in PUBLISHED["rustcrypto"]}
-_UNUSABLE |= {crate: ["bench", "test"] for crate in ("sha2", "sha3", "whirlpool")}
+_UNUSABLE = {crate: {"bench": "benches"} for crate in PUBLISHED["rustcrypto"]}
+_UNUSABLE |= {crate: {"bench": "benches", "test": "tests"} for crate in ("sha2", "sha3", "whirlpool")}
 
 
 def assemble(name: str, folder: Path) -> Path:
@@ -117,11 +117,11 @@ def assemble(name: str, folder: Path) -> Path:
     crates = PUBLISHED[name]
     for crate, path in _sources(crates, folder / f".{name}-fetch").items():
         target = root / "crates" / crate
-        folders = [f"{kind}s" if kind == "test" else f"{kind}es" for kind in _UNUSABLE.get(crate, ())]
-        shutil.copytree(path, target, ignore=shutil.ignore_patterns(*_LEFT_OUT, *folders))
-        if crate in _UNUSABLE:
-            manifest, kinds = target / "Cargo.toml", "|".join(_UNUSABLE[crate])
-            pattern = rf"^\[\[({kinds})\]\]\n(.+\n)*"
+        unusable = _UNUSABLE.get(crate, {})
+        shutil.copytree(path, target, ignore=shutil.ignore_patterns(*_LEFT_OUT, *unusable.values()))
+        if unusable:
+            manifest = target / "Cargo.toml"
+            pattern = rf"^\[\[({'|'.join(unusable)})\]\]\n(.+\n)*"
             manifest.write_text(re.sub(pattern, "", manifest.read_text(), flags=re.MULTILINE))
     patches = "".join(f'{crate} = {{ path = "crates/{crate}" }}\n' for crate in crates)
     (root / "Cargo.toml").write_text(
