@@ -49,17 +49,20 @@ class _Folder(NamedTuple):
 class Tree:
     """The watched files of a workspace, with their content. Belongs to one thread.
 
-    A file that is missing or empty may just be being saved: for `patience_seconds` that is no edit.
+    A file that is missing, or empty, may just be being saved: for `missing_seconds`, or `empty_seconds`, that is no edit.
     """
 
-    def __init__(self, host: Host, root: Path, places: Places, *, patience_seconds: float = 0.0) -> None:
+    def __init__(
+        self, host: Host, root: Path, places: Places, *, missing_seconds: float = 0.0, empty_seconds: float = 0.0
+    ) -> None:
         self._host = host
         self._root = os.path.abspath(root)
         self._wanted = Wanted(self._root, places)
         self._ignored = Ignored(host, self._root, self._wanted)
         self._folders: dict[str, _Folder] = {}
         self._fresh: set[str] = set()
-        self._patience_seconds = patience_seconds
+        self._missing_seconds = missing_seconds
+        self._empty_seconds = empty_seconds
         self._doubts: dict[str, float] = {}
         self._unread: deque[str] = deque()  # directories
         self._next: list[str] = []  # files of one of them
@@ -191,7 +194,7 @@ class Tree:
             prefix = os.path.join(directory, "")
             for name in self._folders[directory].files.keys() - (there.files if there is not None else ()):
                 path = prefix + name
-                if there is None or not self._is_being_saved(path):
+                if there is None or not self._is_being_saved(path, self._missing_seconds):
                     edits += self._drop(path)
             if there is None:
                 del self._folders[directory]
@@ -287,7 +290,8 @@ class Tree:
         known = files.get(name)
         now = self._read(path, known)
         settled = now is not None and (now[:8] != _EMPTY or (known is not None and known[:8] == _EMPTY))
-        if not settled and not (known is None and now is None) and self._is_being_saved(path):
+        patience = self._missing_seconds if now is None else self._empty_seconds
+        if not settled and not (known is None and now is None) and self._is_being_saved(path, patience):
             return ()
         self._doubts.pop(path, None)
         if now is None or parent not in self._folders:
@@ -297,9 +301,9 @@ class Tree:
             return ()
         return (Edit(self._relative(path), None if known is None else _token(known), _token(now)),)
 
-    def _is_being_saved(self, path: str) -> bool:
+    def _is_being_saved(self, path: str, patience: float) -> bool:
         now = self._host.monotonic()
-        return now - self._doubts.setdefault(path, now) < self._patience_seconds
+        return now - self._doubts.setdefault(path, now) < patience
 
     def _drop(self, path: str) -> tuple[Edit, ...]:
         parent, name = os.path.split(path)

@@ -27,7 +27,8 @@ _SOON_SECONDS = 0.3
 _LATER_SECONDS = 3.0
 _AFTERWARDS_SECONDS = 1.0
 _DRIFT_SECONDS = 2.0  # between the two clocks: the machine slept, or somebody set the time
-_SAVE_SECONDS = 0.015  # for which an editor may leave nothing, or nothing in it, where the file was
+_MISSING_SECONDS = 0.015  # for which an editor may leave nothing where the file was
+_EMPTY_SECONDS = 0.25  # for which a save may have emptied the file and not written it yet
 _ROUNDS = 5  # of listening again in one turn because other directories were there by then
 _LOST_AT_MOST = 20  # times in a minute
 _STOP_SECONDS = 10.0
@@ -51,7 +52,7 @@ class Watcher:
         on_note: Callable[[str], None],
     ) -> None:
         self._host = host
-        self._tree = Tree(host, root, places, patience_seconds=_SAVE_SECONDS)
+        self._tree = Tree(host, root, places, missing_seconds=_MISSING_SECONDS, empty_seconds=_EMPTY_SECONDS)
         self._poll_seconds = poll_seconds
         self._on_edits = on_edits
         self._on_note = on_note
