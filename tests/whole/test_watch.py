@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from watching import PROFILE, SLOW, Watch, at_work, environment, manifest
@@ -73,9 +74,17 @@ def test_a_test_that_fails_is_told_after_the_check_that_passed(watched: Path, wa
     assert "adds" in watching.err.read_text() or "left: 2" in watching.out.read_text() + watching.err.read_text()
 
 
+def edit_slow(watching: Watch) -> dict[str, Any]:
+    """Save what takes long to check, all of it at once, and return the event of the stage that it starts."""
+    before = len(watching.told("stage-started"))
+    saved = watching.root.parent / "saved.rs"
+    saved.write_text("pub fn one() -> u32 { 1 }\n" + SLOW)
+    saved.replace(watching.root / "core/src/lib.rs")
+    return watching.until("stage-started", before + 1)
+
+
 def test_an_edit_in_mid_compile_ends_every_process_of_the_stage(watched: Path, watching: Watch):
-    (watched / "core/src/lib.rs").write_text("pub fn one() -> u32 { 1 }\n" + SLOW)
-    first = watching.until("stage-started", len(watching.told("stage-started")) + 1)
+    first = edit_slow(watching)
     time.sleep(0.5)
     (watched / "core/src/lib.rs").write_text("pub fn one() -> u32 { 1 + 0 }\n")
     cancelled = watching.until("cancelled")
@@ -88,8 +97,7 @@ def test_an_edit_in_mid_compile_ends_every_process_of_the_stage(watched: Path, w
 def test_a_signal_in_mid_compile_leaves_nothing_running(
     watched: Path, watching: Watch, number: signal.Signals, code: int
 ):
-    (watched / "core/src/lib.rs").write_text("pub fn one() -> u32 { 1 }\n" + SLOW)
-    watching.until("stage-started", len(watching.told("stage-started")) + 1)
+    edit_slow(watching)
     time.sleep(0.5)
     assert watching.end(number) == code
     assert at_work(watched) == []
