@@ -5,9 +5,9 @@ Both arms compile through the same wrapper around rustc, which first counts up t
 the arm that is equal to it, to what costs a tenth of a build in the arm that is slower. All else is what a user gets:
 `buildopt.bench.comparison.compare` on an edit of a published crate.
 
-Call: python benchmarks/honesty.py live FOLDER [--same 200] [--planted 30] [--percent 10] [--pairs 20] [--quiet]
+Call: python benchmarks/honesty.py live FOLDER [--same 200] [--planted 30] [--percent 10] [--pairs 40] [--quiet]
                                         [--record SAMPLES.csv]
-      python benchmarks/honesty.py simulate SAMPLES.csv [--comparisons 4000] [--pairs 20]
+      python benchmarks/honesty.py simulate SAMPLES.csv [--comparisons 4000] [--pairs 40]
 `live` puts a workspace together in FOLDER and measures there. `simulate` draws comparisons out of recorded samples: stretches
 of neighbouring samples, which keep how noise lasts, dealt to A and B in blocks, B made slower, looked at after every block.
 """
@@ -306,7 +306,7 @@ def drawn(noise: Sequence[float], ratio: float, most: int, chance: random.Random
         else:
             pairs += [(two, one * ratio), (three, four * ratio)]
             aa.append((three, two))
-        found = decide(pairs, aa=aa, final=len(pairs) >= most)
+        found = decide(pairs, aa=aa, final=len(pairs) >= most, planned=most)
         if found.verdict != "unresolved" or len(pairs) >= most:
             return found
 
@@ -319,14 +319,14 @@ if __name__ == "__main__":
     way.add_argument("--same", type=int, default=200)
     way.add_argument("--planted", type=int, default=30)
     way.add_argument("--percent", type=float, default=10.0)
-    way.add_argument("--pairs", type=int, default=20)
+    way.add_argument("--pairs", type=int, default=40)
     way.add_argument("--quiet", action="store_true", help="no build beside it")
     way.add_argument("--record", type=Path)
     way.set_defaults(run=live)
     way = ways.add_parser("simulate")
     way.add_argument("samples", type=Path)
     way.add_argument("--comparisons", type=int, default=4000)
-    way.add_argument("--pairs", type=int, default=20)
+    way.add_argument("--pairs", type=int, default=40)
     way.set_defaults(run=simulate)
     arguments = parser.parse_args()
     arguments.run(arguments)

@@ -139,8 +139,10 @@ def comparison_of(
     """Return what a series says by one metric."""
     pairs, aa = series.pairs(metric), series.baseline_pairs(metric)
     unknown = Decision("unresolved", 0, math.nan, math.nan, math.nan, 0, "nothing measured")
-    final = len(pairs) >= most_pairs
-    found = decide(pairs, aa=aa, smallest_effect=smallest_effect, final=final) if pairs else unknown
+    found = unknown
+    if pairs:
+        final = len(pairs) >= most_pairs
+        found = decide(pairs, aa=aa, smallest_effect=smallest_effect, final=final, planned=most_pairs)
     floor = decide(aa, smallest_effect=smallest_effect) if aa else unknown
     seconds = [
         [row.cpu_seconds if metric == "cpu" else row.wall_seconds for row in series.rows(letter)] for letter in "AB"

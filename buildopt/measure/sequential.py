@@ -27,7 +27,7 @@ FEWEST_PAIRS = 4
 """With fewer pairs nothing is decided."""
 
 _CRITICAL = 2.7  # standard errors: with no difference, exceeded in about 1 % of comparisons
-_LATER = 3.1  # the same, while looking on beyond the pairs that one usually plans
+_LATER = 3.1  # the same, while looking on beyond the pairs that were planned
 _PLANNED = 20
 _MOST_PLANNED = 500
 _EXACT = 64  # binomial probabilities up to this many draws, the normal distribution above
@@ -57,11 +57,13 @@ def decide(
     aa: Sequence[tuple[float, float]] = (),
     smallest_effect: float = 0.03,
     final: bool = False,
+    planned: int = _PLANNED,
 ) -> Decision:
     """Return what `pairs` of (A, B), in seconds, say so far; to be called as often as one likes while they come in.
 
     `aa` are pairs of the baseline with itself: an effect must exceed theirs, and the interval is no narrower than their
-    scatter makes likely. `final` says that no later look is meant: the interval then need not allow for one.
+    scatter makes likely. `final` says that no later look is meant: the interval then need not allow for one. `planned` pairs
+    are meant at most: the more looks there are to come, the more each asks for; fewer than 20 count as 20.
     `faster` and `slower` need an interval without 1 and a median effect above `smallest_effect`; an early look asks for
     more of it, as much more as pairs are still to come: neighbours on the machine may fall in step with a few blocks.
     Raises ValueError for no pairs and for times that are not above zero.
@@ -77,7 +79,7 @@ def decide(
         verdict: PairVerdict = "unresolved"
     else:
         error = _standard_error(ratios, same)
-        half = error * _critical(count, final)
+        half = error * _critical(count, final, max(planned, _PLANNED))
         low, high = middle - half, middle + half
         early = 1.0 if final else max(1.0, _PLANNED / count)
         verdict = _verdict(middle, half, threshold, max(floor, threshold * early))
@@ -100,10 +102,10 @@ def _median(ordered: Sequence[float]) -> float:
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
-def _critical(count: int, final: bool) -> float:
+def _critical(count: int, final: bool, planned: int) -> float:
     if final:
         return _CRITICAL
-    return _LATER if count > _PLANNED else _CRITICAL * math.sqrt(_PLANNED / count)
+    return _LATER if count > planned else _CRITICAL * math.sqrt(planned / count)
 
 
 def _verdict(middle: float, half: float, threshold: float, needed: float) -> PairVerdict:

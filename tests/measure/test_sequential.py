@@ -24,7 +24,7 @@ def samples(count: int, ratio: float, spread: float, seed: int) -> list[tuple[fl
 def looked_at_after_every_block(ratio: float, seed: int, most: int = 20) -> tuple[str, int]:
     pairs, same = samples(most, ratio, 0.05, seed), samples(most // 2, 1.0, 0.05, seed + 1_000_000)
     for count in range(2, most + 1, 2):
-        found = decide(pairs[:count], aa=same[: count // 2], final=count == most)
+        found = decide(pairs[:count], aa=same[: count // 2], final=count == most, planned=most)
         if found.verdict != "unresolved":
             return found.verdict, count
     return "unresolved", most
@@ -109,8 +109,16 @@ def test_looking_after_every_block_seldom_raises_a_false_alarm_and_finds_ten_per
 
 
 def test_looking_on_beyond_the_usual_pairs_stays_honest() -> None:
-    same = Counter(looked_at_after_every_block(1.0, seed, most=40)[0] for seed in range(300))
-    assert same["faster"] + same["slower"] <= 9, same
+    same = Counter(looked_at_after_every_block(1.0, seed, most=40)[0] for seed in range(500))
+    assert same["faster"] + same["slower"] <= 10, same
+
+
+def test_the_more_looks_are_planned_the_more_an_early_one_asks_for() -> None:
+    pairs = samples(20, 0.94, 0.06, seed=5)
+    few, usual, many = (decide(pairs, planned=planned) for planned in (5, 20, 80))
+    assert few == usual
+    assert many.high / many.low > usual.high / usual.low
+    assert decide(pairs, planned=80, final=True) == decide(pairs, final=True)
 
 
 @given(some_pairs, some_pairs)
