@@ -21,11 +21,9 @@ from typing import Any
 
 from published import assemble
 
-SCENARIOS = ["clean/build", "leaf/test-no-run", "hub/build", "leaf/cycle"]
-# What waits in a workspace of libraries is the tests: a build of it links nothing. In one of small crates they are so little
-# that the whole cycle is what an edit waits for.
+# What waits in a workspace of libraries is the tests: a build of it links nothing.
 WEIGHTS = {"clean/build": 1, "leaf/test-no-run": 2, "hub/build": 1}
-WEIGHTS_OF = {"rustcrypto": {"clean/build": 1, "leaf/cycle": 2, "hub/build": 1}}
+SCENARIOS = [*WEIGHTS, "leaf/cycle"]
 OTHERS = ["default", "wizard.toml", "dev-fast"]
 _GOAL = 0.8
 
@@ -45,7 +43,9 @@ cargo-profile = "tuned"
 [tune]
 cargo-profile = "tuned"
 may-change = ["debug", "package.*.debug", "strip"]
-"""
+
+[tune.weights]
+""" + "".join(f'"{name}" = {weight}\n' for name, weight in WEIGHTS.items())
 # What an edit costs in a crate of a hundred lines is Cargo's own start: a larger one is edited.
 LEAF = {"serde": '[bench]\nleaf = "serde_json"\n'}
 # https://github.com/Kobzol/cargo-wizard 0.2.3, src/predefined.rs: fast_compile_template on the dev profile
@@ -82,12 +82,6 @@ def buildopt(root: Path, *words: str, nice: bool) -> Any:
     return document
 
 
-def profile(name: str) -> str:
-    """Return the profile that tuning of a workspace starts from."""
-    weights = "".join(f'"{each}" = {weight}\n' for each, weight in WEIGHTS_OF.get(name, WEIGHTS).items())
-    return f"{PROFILE}\n[tune.weights]\n{weights}{LEAF.get(name, '')}"
-
-
 def tune(root: Path, budget: str, *, nice: bool) -> None:
     """Tune, and print what was announced, what it took, and each setting with what it does."""
     began = time.monotonic()
@@ -110,7 +104,7 @@ def tune(root: Path, budget: str, *, nice: bool) -> None:
     print(f"; not adopted: {confirmation['why_not']}" if confirmation["why_not"] else "; adopted", flush=True)
 
 
-def side_by_side(root: Path, limits: list[str], scenarios: list[str], weights: dict[str, int], *, nice: bool) -> None:
+def side_by_side(root: Path, limits: list[str], scenarios: list[str], *, nice: bool) -> None:
     """Print the adopted profile against each of the others: ratios below 1 say that it is cheaper."""
     words = ["bench", "--compare", ",".join(["current", *OTHERS]), *limits, "--scenario", *scenarios]
     found = buildopt(root, *words, nice=nice)["comparisons"]
@@ -127,9 +121,9 @@ def side_by_side(root: Path, limits: list[str], scenarios: list[str], weights: d
                 if own[name]["ratio"] and own[name]["decides"]:
                     inverse[name][scenario] = 1 / own[name]["ratio"]
     for name in OTHERS:
-        if weights.keys() <= inverse[name].keys():
-            total = sum(weights.values())
-            ratio = math.exp(sum(weight / total * math.log(inverse[name][each]) for each, weight in weights.items()))
+        if WEIGHTS.keys() <= inverse[name].keys():
+            total = sum(WEIGHTS.values())
+            ratio = math.exp(sum(weight / total * math.log(inverse[name][each]) for each, weight in WEIGHTS.items()))
             goal = f" (goal {_GOAL})" if name == "default" else ""
             print(f"  weighted, against {name}: {ratio:.2f}{goal}")
     worse = [f"{e['scenario']} than {e['candidate']}" for e in found if e["decides"] and e["verdict"] == "faster"]
@@ -183,9 +177,9 @@ if __name__ == "__main__":
         print(f"{name}:", flush=True)
         (root / "wizard.toml").write_text(WIZARD)
         if not arguments.only_compare:
-            (root / "buildopt.toml").write_text(profile(name))
+            (root / "buildopt.toml").write_text(PROFILE + LEAF.get(name, ""))
             tune(root, arguments.budget, nice=arguments.nice)
         limits = ["--pairs", str(arguments.pairs)]
         limits += ["--time", arguments.time] if arguments.time else []
-        side_by_side(root, limits, arguments.scenario, WEIGHTS_OF.get(name, WEIGHTS), nice=arguments.nice)
+        side_by_side(root, limits, arguments.scenario, nice=arguments.nice)
         loop(root, limits, nice=arguments.nice)
