@@ -138,8 +138,7 @@ def comparison_of(
 ) -> Comparison:
     """Return what a series says by one metric."""
     pairs, aa = series.pairs(metric), series.baseline_pairs(metric)
-    unknown = Decision("unresolved", 0, math.nan, math.nan, math.nan, 0, "nothing measured")
-    found = unknown
+    found = unknown = Decision("unresolved", 0, math.nan, math.nan, math.nan, 0, "nothing measured")
     if pairs:
         final = len(pairs) >= most_pairs
         found = decide(pairs, aa=aa, smallest_effect=smallest_effect, final=final, planned=most_pairs)
