@@ -57,6 +57,8 @@ class Comparison(NamedTuple):
     words: str
     failure: str | None = None
     """Why there is nothing to compare, as an arm that does not build."""
+    error: float = math.nan
+    """Standard error of the logarithm of the ratio; NaN where too few pairs say it."""
 
 
 class Guards(NamedTuple):
@@ -164,6 +166,7 @@ def comparison_of(
         baseline_seconds=_median(seconds[0]),
         candidate_seconds=_median(seconds[1]),
         words=found.words,
+        error=found.error,
     )
 
 

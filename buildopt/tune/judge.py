@@ -191,10 +191,11 @@ def gains(whole: Found, own: Sequence[Comparison], below: float) -> bool:
 
 
 def _is_sure(comparison: Comparison, among: int) -> bool:
-    """Whether an effect is as sure among several scenarios as it would be alone (Bonferroni): one of them may be luck."""
-    low, high = comparison.interval
-    wider = NormalDist().inv_cdf(1 - _CHANCE / (2 * among)) / NormalDist().inv_cdf(1 - _CHANCE / 2)
-    return abs(math.log(comparison.ratio)) > wider * math.log(high / low) / 2
+    """Whether an effect is as sure among several scenarios as it would be alone (Bonferroni): one of them may be luck.
+
+    An early verdict was given beyond a wider interval, which allows for later looks: that is not asked for a second time.
+    """
+    return abs(math.log(comparison.ratio)) > NormalDist().inv_cdf(1 - _CHANCE / (2 * among)) * comparison.error
 
 
 def _ratio(judged: Judged) -> float:
