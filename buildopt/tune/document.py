@@ -32,6 +32,7 @@ def document(result: Result, guarded: Guarded | None, weights: Mapping[str, floa
             "weighted": _found(result.weighted),
             "confirmed": bool(result.chosen) and result.why_not is None,
             "why_not": result.why_not,
+            "unfinished": result.unfinished,
         },
         "guards": None if guarded is None else _guarded(guarded),
     }

@@ -18,6 +18,7 @@ __all__ = [
     "Plan",
     "block_seconds",
     "guard_seconds",
+    "look_seconds",
     "make_plan",
     "pairs_within",
     "rows_of_design",
@@ -34,7 +35,6 @@ _EDITS = 3
 _APART = 1.7  # what a row apart takes of a usual one: it is there because its effect may be large
 _REPEATS = 4  # of a block in which nothing clean is to be had
 _WIDTH = 1.96
-_MOST_PAIRS = 20  # what a comparison usually is decided by
 _MEDIAN = 1.25  # how much wider a median spreads than a mean
 
 
@@ -139,15 +139,16 @@ def make_plan(candidates: Sequence[Candidate], costs: Costs, budget_seconds: flo
 
 def seconds_of(plan: Plan, costs: Costs, *, rows: int | None = None, doubtful: int | None = None) -> float:
     """Return what `plan` takes with `rows` rows still to be done, and `doubtful` candidates to be settled by pairs."""
-    row = (
-        costs.clean_seconds
-        + costs.beside_seconds
-        + plan.edits * sum(costs.sample_seconds[name] for name in costs.edits)
-    )
+    row = _row_seconds(plan.edits, costs)
     rows = plan.rows + math.ceil(_APART * len(plan.apart)) if rows is None else rows
     doubtful = plan.doubtful if doubtful is None else doubtful
     settle = _pairs_seconds(doubtful if plan.doubtful_pairs else 0, plan.doubtful_pairs, costs)
     return rows * row + settle + _pairs_seconds(1 + plan.lines, plan.pairs, costs) + guard_seconds(costs)
+
+
+def look_seconds(costs: Costs) -> float:
+    """Return what the rows of the first look take, at least."""
+    return FIRST_ROWS * _row_seconds(_EDITS, costs)
 
 
 def guard_seconds(costs: Costs) -> float:
@@ -161,9 +162,13 @@ def block_seconds(costs: Costs) -> float:
 
 
 def pairs_within(seconds: float, costs: Costs) -> int:
-    """Return how many pairs of two ways `seconds` have room for: no more than decide whatever pairs can decide."""
+    """Return how many pairs of two ways `seconds` have room for."""
     without, one = _pairs_seconds(1, 0, costs), _pairs_seconds(1, 1, costs) - _pairs_seconds(1, 0, costs)
-    return max(0, min(_MOST_PAIRS, int((seconds - without) / one)))
+    return max(0, int((seconds - without) / one))
+
+
+def _row_seconds(edits: int, costs: Costs) -> float:
+    return costs.clean_seconds + costs.beside_seconds + edits * sum(costs.sample_seconds[name] for name in costs.edits)
 
 
 def _pairs_seconds(candidates: int, pairs: int, costs: Costs) -> float:

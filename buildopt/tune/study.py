@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from buildopt.bench.arms import Arm
 from buildopt.bench.comparison import compare
 from buildopt.bench.progress import Progress
-from buildopt.bench.results import Comparison
+from buildopt.bench.results import Comparison, conclude
 from buildopt.bench.sampling import Laboratory, Sampler
 from buildopt.errors import AnswerIsNo, ArgumentError
 from buildopt.record import Record
 from buildopt.tune.candidates import Candidate
+from buildopt.tune.confirmation import MOST_PAIRS, confirmation_of
 from buildopt.tune.judge import Judged, Row, best_left, best_of, gains, judge_row, noise_of, weigh
 from buildopt.tune.levels import Found, combined
 from buildopt.tune.plan import (
@@ -22,6 +23,7 @@ from buildopt.tune.plan import (
     Plan,
     block_seconds,
     guard_seconds,
+    look_seconds,
     make_plan,
     pairs_within,
     seconds_of,
@@ -59,7 +61,7 @@ class Result(NamedTuple):
     why_not: str | None = None
     """Why what was chosen is not to be adopted."""
     unfinished: bool = False
-    """Whether the time was up before the confirmation could say anything: the same call goes on."""
+    """Whether more pairs may still confirm it: the same call goes on with them."""
     changes: tuple[str, ...] = ()
     """What was done otherwise than planned."""
 
@@ -137,11 +139,14 @@ class Study:
         return self._trials.costs(noise_of(self._today, self._ask.weights))._replace(busy=busy)
 
     def _plan(self, costs: Costs) -> Plan:
-        spent = self._clock.spent
-        plan, least = make_plan(self._ask.candidates, costs, self._ask.budget_seconds - spent)
+        spent, budget = self._clock.spent, self._ask.budget_seconds
+        # A call that goes on has looked at once: with what looking took, it comes to the plan of the call before it.
+        plan, least = make_plan(self._ask.candidates, costs, budget - max(spent, look_seconds(costs)))
+        if plan is None:
+            plan, least = make_plan(self._ask.candidates, costs, budget - spent)
         if plan is None:
             raise ArgumentError(
-                f"a budget of {format_duration(self._ask.budget_seconds)} cannot tell settings apart here: a clean build"
+                f"a budget of {format_duration(budget)} cannot tell settings apart here: a clean build"
                 f" takes {format_duration(costs.clean_seconds)}, equal builds differ by {100 * costs.noise:.0f} %",
                 hint=f"--budget {int((least + spent) / 60) + 1}m would do",
             )
@@ -236,27 +241,22 @@ class Study:
 
     def _confirm(self, plan: Plan, result: Result) -> Result:
         """Measure all that was chosen against today's settings, in pairs that none of the choosing has seen."""
-        arm = self._arm(combined(self._ask.today, result.chosen), _ALL)
+        today, arm = self.both(result.chosen)
         everything = Candidate(tuple(pair for each in result.chosen for pair in each.settings))
         reserve = guard_seconds(result.costs)
-        pairs = max(plan.pairs, pairs_within(self._clock.announced - self._clock.spent - reserve, result.costs))
-        found = self._pairs(self._arm(self._ask.today), {everything: arm}, pairs, reserve)[everything]
-        overall = weigh(found, self._ask.weights)
-        slower = [each.scenario for each in found if each.decides and each.verdict == "slower"]
-        failure = next((each.failure for each in found if each.failure), None)
-        early = any(each.decides and each.verdict == "unresolved" and each.pairs < plan.pairs for each in found)
-        why = None
-        if failure is not None:
-            why = f"together they do not build: {failure}"
-        elif slower:
-            why = f"together they are slower in {', '.join(slower)}"
-        elif overall is None or (early and overall.high >= 1 and not gains(overall, found, 1.0)):
-            why = "the time was up before the confirmation was done: the same call goes on with it"
-        elif not gains(overall, found, 1 - self._ask.smallest_effect):
-            words = f"{overall.ratio:.2f} [{overall.low:.2f}, {overall.high:.2f}]"
-            why = f"the confirmation shows no gain beyond {100 * self._ask.smallest_effect:.0f} %: {words}"
-        unfinished = why is not None and early and failure is None and not slower
-        return result._replace(whole=found, weighted=overall, why_not=why, unfinished=unfinished)
+        room = pairs_within(self._clock.announced - self._clock.spent - reserve, result.costs)
+        pairs = min(MOST_PAIRS, max(plan.pairs, self._known_pairs(today, arm) + room))
+        found = self._pairs(today, {everything: arm}, pairs, reserve)[everything]
+        come_to = confirmation_of(found, self._ask.weights, self._ask.smallest_effect, plan.pairs)
+        return result._replace(
+            whole=found, weighted=come_to.weighted, why_not=come_to.why_not, unfinished=come_to.unfinished
+        )
+
+    def _known_pairs(self, baseline: Arm, arm: Arm) -> int:
+        """Return how many pairs of two arms earlier calls have measured in every scenario."""
+        rows = self._record.measurements(self._experiment)
+        known = conclude(rows, baseline, [arm], self._ask.scenarios, most_pairs=MOST_PAIRS)
+        return min(each.pairs for each in known if each.decides)
 
     def _confirm_less(self, plan: Plan, result: Result) -> Result:
         """Confirm what was chosen without the setting that is worst where the whole was worst, if there is time."""

@@ -159,7 +159,8 @@ def _experiment(
     known = None if fresh else record.open_experiment("tune", row.key)
     if known is not None and known.state == "open":
         rows = len(record.measurements(known.id))
-        tell(Progress(f"going on with {rows} builds that {known.id} has timed (--fresh begins anew)", stays=True))
+        text = f"going on with {rows} builds that {known.id} has timed: less is left to do than is planned (--fresh begins anew)"
+        tell(Progress(text, stays=True))
         return known.id
     if not record.begin_experiment(row):
         hint = "measurements are kept in .buildopt as they come"

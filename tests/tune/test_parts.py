@@ -14,6 +14,7 @@ from buildopt.generate.adoption import adopt
 from buildopt.generate.toml import decode
 from buildopt.profile.model import Budgets, Cargo, CargoProfile, Linker, Profile
 from buildopt.tune.candidates import Candidate
+from buildopt.tune.confirmation import MOST_PAIRS, confirmation_of
 from buildopt.tune.guards import over_budget
 from buildopt.tune.judge import Judged, Row, best_of, judge_row, weigh
 from buildopt.tune.levels import Found, candidates_of, combined, suspects
@@ -151,6 +152,38 @@ def test_scenarios_are_weighed_by_what_decides_in_each():
     assert found.ratio == pytest.approx(0.8**0.25 * 0.9**0.75)
     assert found.low < found.ratio < found.high
     assert weigh([comparison("clean/build", 0.8)], WEIGHTS) is None
+
+
+def confirming(ratio: float, width: float, pairs: int, verdict: str = "unresolved") -> list[Comparison]:
+    return [
+        comparison(name, ratio)._replace(interval=(ratio / width, ratio * width), pairs=pairs, verdict=verdict)
+        for name in WEIGHTS
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "words", "unfinished"),
+    [
+        (confirming(0.90, 1.05, 12), "", False),
+        (
+            confirming(0.95, 1.20, 12),
+            "not decided by 12 pairs, 0.95 [0.82, 1.10]: the same call goes on, about 28 more",
+            True,
+        ),
+        (confirming(0.95, 1.20, MOST_PAIRS), "no gain beyond 3 %: 0.95 [0.82, 1.10]", False),
+        (confirming(0.99, 1.20, 12), "no gain beyond 3 %", False),
+        (confirming(0.99, 1.20, 5), "not decided by 5 pairs", True),
+        (confirming(0.95, 1.20, 12, "equal"), "no gain beyond 3 %", False),
+        (confirming(1.10, 1.05, 12, "slower"), "slower in clean/build, leaf/build", False),
+        (confirming(0.95, 1.20, 2), "time was up", True),
+        ([comparison("clean/build", 0.9)._replace(failure="no linker")], "do not build: no linker", False),
+    ],
+)
+def test_a_confirmation_is_given_up_only_when_more_pairs_would_not_show_a_gain(found, words, unfinished):
+    come_to = confirmation_of(found, WEIGHTS, 0.03, planned=8)
+    assert words in (come_to.why_not or "")
+    assert (come_to.why_not is None) == (not words)
+    assert come_to.unfinished == unfinished
 
 
 PROFILE = Profile(

@@ -39,8 +39,13 @@ APART = (Candidate((("incremental", False),), apart=True), Candidate((("build-ov
 @pytest.fixture
 def record(tmp_path: Path) -> Iterator[Record]:
     with Record.open(Host(), tmp_path / ".buildopt") as record:
-        assert record.begin_experiment(ExperimentRow("e1", "tune", "key", 1.0, "linux-2c", "1.95.0", "1.95.0", "p"))
+        begun(record, "e1")
         yield record
+
+
+def begun(record: Record, name: str) -> str:
+    assert record.begin_experiment(ExperimentRow(name, "tune", name, 1.0, "linux-2c", "1.95.0", "1.95.0", "p"))
+    return name
 
 
 def tuned(world: World, record: Record, *candidates: Candidate, **changed: Any) -> Result:
@@ -127,8 +132,7 @@ def test_what_few_pairs_leave_open_is_left_to_the_confirmation(record: Record) -
     effects = {"debug=0": {"clean/build": 0.88, "leaf/build": 0.93}}
     found = []
     for seed in range(10, 24):
-        name = f"seed {seed}"
-        assert record.begin_experiment(ExperimentRow(name, "tune", name, 1.0, "linux-2c", "1.95.0", "1.95.0", "p"))
+        name = begun(record, f"seed {seed}")
         result = tuned(World(effects, seed=seed, noise=0.06), record, TEN[1], budget=1500.0, experiment=name)
         found.append(result.why_not is None and names(result) == {"debug=0"})
     assert sum(found) >= 7
@@ -199,7 +203,7 @@ def test_a_call_that_goes_on_knows_what_rows_took_beside_their_samples(record: R
         return world
 
     whole = tuned(preparing(), record)
-    assert record.begin_experiment(ExperimentRow("e2", "tune", "k2", 1.0, "linux-2c", "1.95.0", "1.95.0", "p"))
+    begun(record, "e2")
     world = preparing()
     world.dies_after = 60
     with pytest.raises(KeyboardInterrupt):
@@ -272,6 +276,33 @@ def test_a_confirmation_without_time_is_unfinished_and_the_next_call_ends_it(rec
     again = tuned(World(TRUTH), record)
     assert not again.unfinished
     assert again.why_not is None
+
+
+def test_a_confirmation_that_is_not_decided_is_gone_on_with_and_nothing_is_built_twice(record: Record) -> None:
+    """Its pairs were thrown away, and on a noisy machine every call ended where the one before it had ended."""
+    first, all_calls = 0, 0
+    for seed in range(8):
+        name = begun(record, f"seed {seed}")
+        pairs, result = 0, None
+        for call in range(4):
+            before = len(record.measurements(name))
+            world = World({"debug=0": 0.92}, seed=seed * 10 + call, noise=0.10)
+            result = tuned(world, record, TEN[1], budget=1500.0, experiment=name)
+            assert result.spent_seconds <= 1.2 * result.announced_seconds <= 1.2 * 1500.0
+            assert {each.part.split(",")[0] for each in record.measurements(name)[before:]}.isdisjoint(
+                {"tests", "first row 1"} if call else ()
+            )
+            known, pairs = pairs, min((each.pairs for each in result.whole if each.decides), default=0)
+            assert pairs >= known
+            first += call == 0 and result.why_not is None and names(result) == {"debug=0"}
+            if not result.unfinished:
+                break
+            assert result.why_not is not None
+            assert "the same call goes on" in result.why_not
+        assert result is not None
+        assert not result.unfinished, "four calls are enough for forty pairs"
+        all_calls += result.why_not is None and names(result) == {"debug=0"}
+    assert all_calls > first
 
 
 def test_a_setting_that_spoils_the_whole_is_left_out_and_the_rest_confirmed(record: Record) -> None:
