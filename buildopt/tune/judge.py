@@ -23,6 +23,7 @@ __all__ = [
     "judge_row",
     "judge_rows",
     "noise_of",
+    "not_ruled_out",
     "weigh",
     "weighted",
 ]
@@ -168,6 +169,18 @@ def best_of(judged: Sequence[Judged]) -> tuple[tuple[Judged, ...], tuple[Judged,
             doubtful.setdefault(each.candidate.key, []).append(each)
     promising = sorted(doubtful.values(), key=lambda levels: min(map(_ratio, levels)))
     return tuple(taken.values()), tuple(each for levels in promising for each in levels)
+
+
+def not_ruled_out(judged: Sequence[Judged], worth: float) -> tuple[Judged, ...]:
+    """Return what may yet gain although no row showed it, one level of each setting, the most promising first.
+
+    For pairs, where nothing else is left to be tried: one unlucky build had been enough to end a tuning of twenty minutes.
+    """
+    found: dict[str, Judged] = {}
+    for each in sorted(judged, key=_ratio):
+        if each.outcome in ("nothing", "doubtful") and each.found is not None and each.found.low < worth:
+            found.setdefault(each.candidate.key, each)
+    return tuple(found.values())
 
 
 def best_left(judged: Sequence[Judged], worth: float) -> Judged | None:

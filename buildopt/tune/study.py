@@ -15,7 +15,7 @@ from buildopt.errors import AnswerIsNo, ArgumentError
 from buildopt.record import Record
 from buildopt.tune.candidates import Candidate
 from buildopt.tune.confirmation import MOST_PAIRS, confirmation_of
-from buildopt.tune.judge import Judged, Row, best_left, best_of, gains, judge_row, noise_of, weigh
+from buildopt.tune.judge import Judged, Row, best_left, best_of, gains, judge_row, noise_of, not_ruled_out, weigh
 from buildopt.tune.levels import Found, combined
 from buildopt.tune.plan import (
     FIRST_ROWS,
@@ -179,7 +179,7 @@ class Study:
         chosen = [each.candidate for each in taken]
         worth = 1 - self._ask.smallest_effect  # less than that, so few pairs cannot show
         hopeful = [each for each in doubtful if _least_ratio(each) < worth]
-        asked = hopeful[: plan.doubtful]
+        asked = list(hopeful if hopeful or chosen else not_ruled_out(judged, worth))[: plan.doubtful]
         while asked and self._clock.is_late(seconds_of(plan, costs, rows=0, doubtful=len(asked))):
             self._changes.append(f"{asked.pop().candidate.name} was not settled by pairs: there was no time")
         if not asked:

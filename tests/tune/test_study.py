@@ -138,6 +138,22 @@ def test_what_few_pairs_leave_open_is_left_to_the_confirmation(record: Record) -
     assert sum(found) >= 7
 
 
+@pytest.mark.parametrize("seed", [2, 3, 4, 5])
+def test_one_unlucky_build_does_not_end_a_tuning(record: Record, seed: int) -> None:
+    """It seemed to gain nothing, and eight minutes that had been announced were given up after one."""
+    world = World({"debug=0": 0.85}, noise=0.06, seed=seed)
+    seconds = world._seconds
+
+    def unlucky(arm: Any, scenario: str) -> float:
+        first_row = len(record.measurements("e1")) < 3 * 7 + 1 + 7
+        return seconds(arm, scenario) * (1.18 if first_row and "debug=0" in arm.config else 1.0)
+
+    world._seconds = unlucky  # type: ignore[method-assign]
+    result = tuned(world, record, TEN[1], budget=1500.0)
+    assert names(result) == {"debug=0"}
+    assert result.why_not is None
+
+
 def test_a_confirmation_takes_the_time_that_is_left_until_it_is_decided(record: Record) -> None:
     undecided = {"debug=0": {"clean/build": 0.8, "leaf/build": 0.96, "hub/build": 0.96}}
     result = tuned(World(undecided, noise=0.05), record, budget=2400.0)
