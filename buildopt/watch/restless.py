@@ -13,6 +13,7 @@ __all__ = ["Restless"]
 _TIMES = 10
 _QUIET_SECONDS = 0.5
 _FAST_SECONDS = 0.35  # between two edits: less is no person
+_CALM_SECONDS = 2.0  # as long as that it does not go on; between the two, the machine may have been slow
 
 
 class Restless:
@@ -26,11 +27,15 @@ class Restless:
     def edited(self, paths: Iterable[str], now: float, *, at_work: bool) -> bool:
         """Note an edit at `now` (seconds); return whether this is the time to say that it goes on and on."""
         paths = frozenset(paths)
-        pause = _FAST_SECONDS + self.quiet_seconds
-        same = paths == self._paths and now - self._last < pause
-        self._times = (self._times + 1 if same else 1) if at_work else 0
+        before, since = self._times, now - self._last
+        if not at_work:
+            self._times = 0
+        elif paths != self._paths or since >= _CALM_SECONDS + self.quiet_seconds:
+            self._times = 1
+        elif since < _FAST_SECONDS + self.quiet_seconds:
+            self._times += 1
         self._paths, self._last = paths, now
-        return self._times == _TIMES
+        return before < self._times == _TIMES
 
     @property
     def quiet_seconds(self) -> float:
