@@ -2,7 +2,8 @@
 
 serde and what stands around it (procedural macros), RustCrypto (many small crates), sqlparser (one big crate). Tuning starts from
 a Cargo profile that says nothing; what it writes is then compared side by side, in pairs that it has not seen; then the
-loop as declared (stages, affected packages, clippy in place of check and clippy) with plain check, clippy and test.
+loop as declared (stages, affected packages, clippy in place of check and clippy) with plain check, clippy and test; once more
+with the doc tests, which plain Cargo runs, left to the stage `full`.
 Call: python benchmarks/tuning.py FOLDER [--workspace serde rustcrypto sqlparser] [--budget 40m] [--pairs N] [--scenario …]
                                          [--time 10m] [--only-compare] [--nice]
 FOLDER is where the workspaces are put together; what was measured stays there, and the same call goes on with it.
@@ -26,6 +27,7 @@ WEIGHTS = {"clean/build": 1, "leaf/test-no-run": 2, "hub/build": 1}
 SCENARIOS = [*WEIGHTS, "leaf/cycle"]
 OTHERS = ["default", "wizard.toml", "dev-fast"]
 _GOAL = 0.8
+LOOPS = {"loop": (), "loop, doc tests left to full": ("--set", "stages.core.doc-tests=false")}
 
 PROFILE = """\
 version = 1
@@ -133,16 +135,17 @@ def side_by_side(root: Path, limits: list[str], scenarios: list[str], *, nice: b
 def loop(root: Path, limits: list[str], *, nice: bool) -> None:
     """Print the loop as declared against plain check, clippy and test, after the edit of a leaf."""
     words = ["bench", "--compare", "plain,declared", *limits, "--scenario", "leaf/cycle"]
-    for each in buildopt(root, *words, nice=nice)["comparisons"]:
-        if each["failure"]:
-            print(f"  loop: {each['failure']}")
-        elif each["ratio"]:
-            low, high = each["interval"]
-            print(
-                f"  loop, {each['metric']:4}: {each['baseline_seconds']:.2f} s plain, {each['candidate_seconds']:.2f} s declared: "
-                f"{1 / each['ratio']:.1f} times cheaper [{1 / high:.1f}, {1 / low:.1f}], {each['pairs']} pairs (goal 3)",
-                flush=True,
-            )
+    for name, more in LOOPS.items():
+        for each in buildopt(root, *words, *more, nice=nice)["comparisons"]:
+            if each["failure"]:
+                print(f"  {name}: {each['failure']}")
+            elif each["ratio"]:
+                low, high = each["interval"]
+                print(
+                    f"  {name}, {each['metric']:4}: {each['baseline_seconds']:.2f} s plain, {each['candidate_seconds']:.2f} s declared: "
+                    f"{1 / each['ratio']:.1f} times cheaper [{1 / high:.1f}, {1 / low:.1f}], {each['pairs']} pairs (goal 3)",
+                    flush=True,
+                )
 
 
 def _cell(each: dict[str, Any]) -> str:

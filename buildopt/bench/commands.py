@@ -94,7 +94,7 @@ def _declared(
     found: list[Invocation] = []
     for name in order[: tested + 1]:
         stage = profile.stages[name]
-        work = Work(name, stage.run, stage.features, stage.cargo_profile, stage.all_targets, None, None)
+        work = Work.of(name, stage, None)
         chosen = Selection(workspace.members, whole=True, why="")
         if stage.scope == "affected" and scenario.action in EDITS and edited is not None:
             path = Path(os.path.relpath(edited, workspace.root)).as_posix()

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from buildopt.cargo.model import Components, Package, Workspace
+from buildopt.cargo.model import Components, Package, Target, Workspace
 from buildopt.errors import ToolMissing
 from buildopt.measure.shards import DOC_TESTS, TestName
 from buildopt.pipeline.sharding import Shard, choose_tests
-from buildopt.profile.model import CargoProfile, Profile, Step
+from buildopt.profile.model import CargoProfile, Profile, Stage, Step
 
 __all__ = [
     "Further", "Invocation", "PlannedStage", "PlannedStep", "Selection", "Tools", "Work", "feature_notes", "plan_stage",
@@ -18,6 +18,8 @@ __all__ = [
 
 # Their cost is below what can be measured (a no-op build: 89 ms without, 91 ms with), so they are always on.
 _MEASURED = ("-v", "--timings", "--message-format=json-render-diagnostics")
+# What `cargo build` links for itself; `cargo test` may leave it out.
+_LINKED = frozenset({"bin", "cdylib", "dylib", "staticlib"})
 
 
 class Invocation(NamedTuple):
@@ -88,6 +90,14 @@ class Work(NamedTuple):
     test_filter: str | None = None
     shard: Shard | None = None
     """The part of the tests that is run; all when absent."""
+    doc_tests: bool = True
+    """Whether the step `test` runs them, too."""
+
+    @classmethod
+    def of(cls, name: str, stage: Stage, timeout: float | None) -> Work:
+        """Return what the stage `name` of a profile asks for; `timeout` in seconds."""
+        asked = (name, stage.run, stage.features, stage.cargo_profile, stage.all_targets, timeout, stage.budget)
+        return cls(*asked, doc_tests=stage.doc_tests)
 
 
 class Tools(NamedTuple):
@@ -120,11 +130,31 @@ def plan_stage(
     for position, step in enumerate(work.run):
         if step == "check" and "clippy" in work.run[position + 1 :]:
             steps.append(PlannedStep(step, (), "covered by clippy, which reports what check reports"))
+        elif step == "build" and "test" in work.run[position + 1 :] and _tests_compile_it(work, selection):
+            steps.append(PlannedStep(step, (), "covered by test, which compiles these libraries"))
         else:
             steps.append(PlannedStep(step, _invocations(step, work, selection, tools)))
     members = len(workspace.members)
     names = tuple(package.name for package in selection.packages)
     return PlannedStage(work.name, tuple(steps), names, members, selection.why, work.timeout, work.budget)
+
+
+def _tests_compile_it(work: Work, selection: Selection) -> bool:
+    """Return whether `cargo test` compiles all that `cargo build` would: libraries that documentation or other tests link.
+
+    Built first, a library is compiled a second time wherever a dev-dependency asks more features of what it stands on.
+    """
+    if work.all_targets:
+        return False
+    for package in selection.packages:
+        kinds = {kind for target in package.targets for kind in target.kinds}
+        if kinds & _LINKED or not any(target.doctest or _is_tested(target) for target in package.targets):
+            return False
+    return True
+
+
+def _is_tested(target: Target) -> bool:
+    return "test" in target.kinds and target.test and not target.required_features
 
 
 def feature_notes(work: Work, workspace: Workspace, profile: Profile) -> tuple[str, ...]:
@@ -175,14 +205,15 @@ def _test_runs(work: Work, selection: Selection, tools: Tools, chosen: tuple[str
     profile = ("--profile", work.cargo_profile) if work.cargo_profile else ()
     names = ("--", work.test_filter) if work.test_filter else ()
     if not tools.nextest:
-        return (Invocation((cargo, "test", *chosen, *profile, *config, *names), measured=False),)
+        targets = () if work.doc_tests else ("--tests",)
+        return (Invocation((cargo, "test", *targets, *chosen, *profile, *config, *names), measured=False),)
     nextest_profile = ("--cargo-profile", work.cargo_profile) if work.cargo_profile else ()
     selected = (*chosen, *nextest_profile, *config)
     tests = _nextest_run((cargo, "nextest", "run", *selected), names)
     if work.shard is not None:
         tests = _shard(cargo, selected, work.shard)
     documented = tuple(package for package in selection.packages if any(target.doctest for target in package.targets))
-    if not documented or (work.shard is not None and work.shard.number != 1):
+    if not documented or not work.doc_tests or (work.shard is not None and work.shard.number != 1):
         return (tests,)
     doc = Selection(documented, whole=False, why="")
     chosen_doc = (*_selected(doc), *_features(work.features, doc))

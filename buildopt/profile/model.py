@@ -144,7 +144,8 @@ class Stage(Table):
     """One stage of the pipeline: steps in order, with what they cover and what they may cost."""
 
     run: tuple[Step, ...]
-    """Steps, in order. `check` before `clippy` is done once, by clippy, which reports what check reports."""
+    """Steps, in order. `check` before `clippy` is done once, by clippy, which reports what check reports; `build` before `test`
+    is done by the test where there are libraries only, which it compiles anyhow."""
     requires: tuple[str, ...] = ()
     """Stages that must have passed before."""
     features: Literal["default", "all", "none"] | tuple[str, ...] = "default"
@@ -155,6 +156,9 @@ class Stage(Table):
     """Cargo profile to build with; Cargo's own choice when absent."""
     all_targets: bool = False
     """Whether check, clippy and build also cover tests, benches and examples."""
+    doc_tests: bool = True
+    """Whether `test` also runs the examples of the documentation, each of which is compiled and linked by itself. Where that is
+    most of what an edit costs, a stage that runs less often can have them."""
     timeout: Timeout | None = None
     """When the stage is killed, with every process it started. `auto` is three times the 95th percentile of what the record
     knows of it on machines of this class, at least one minute and at most an hour."""

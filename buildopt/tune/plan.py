@@ -122,10 +122,11 @@ def rows_of_design(factors: int, *, folded: bool) -> int:
 def make_plan(candidates: Sequence[Candidate], costs: Costs, budget_seconds: float) -> tuple[Plan | None, float]:
     """Return the best plan that fits into `budget_seconds`, and what the smallest one worth doing would take.
 
-    Where nothing fits, the plan is None. Candidates are dropped last, from the end of the list, those apart first.
+    Where nothing fits, the plan is None. Candidates are dropped last, from the end of the list, those apart first, and of the
+    levels of one setting the strongest, which is its last, after the others.
     """
     least = math.inf
-    ordered = sorted(candidates, key=lambda each: each.apart)  # most of what stands apart turns out to cost more
+    ordered = _by_promise(candidates)
     for kept in range(len(ordered), 0, -1):
         for way in _WAYS:
             plan = _plan(ordered[:kept], tuple(ordered[kept:]), way, costs)
@@ -135,6 +136,13 @@ def make_plan(candidates: Sequence[Candidate], costs: Costs, budget_seconds: flo
             if plan.seconds <= budget_seconds:
                 return plan, least
     return None, least
+
+
+def _by_promise(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates, those apart last (most of them turn out to cost more), and the strongest level of a setting first."""
+    places = {each.key: number for number, each in reversed(list(enumerate(candidates)))}
+    together = [each for each in reversed(candidates) if not each.apart]
+    return [*sorted(together, key=lambda each: places[each.key]), *(each for each in candidates if each.apart)]
 
 
 def seconds_of(plan: Plan, costs: Costs, *, rows: int | None = None, doubtful: int | None = None) -> float:
@@ -180,9 +188,9 @@ def _pairs_seconds(candidates: int, pairs: int, costs: Costs) -> float:
 
 
 def _plan(candidates: Sequence[Candidate], dropped: tuple[Candidate, ...], way: _Way, costs: Costs) -> Plan:
-    """Return the plan of one way; of the levels of one setting the last is screened, as the strongest, the others apart."""
-    last = {each.key: each for each in candidates if not each.apart}
-    screened = [each for each in candidates if last.get(each.key) is each][:_MOST_SCREENED]
+    """Return the plan of one way; of the levels of one setting the first is screened, as the strongest, the others apart."""
+    strongest = {each.key: each for each in reversed(candidates) if not each.apart}
+    screened = [each for each in candidates if strongest.get(each.key) is each][:_MOST_SCREENED]
     if len(screened) < _FEWEST_SCREENED:
         screened = []
     apart = [each for each in candidates if each not in screened]

@@ -130,7 +130,7 @@ def execute(
 def work_of(context: Context, name: str, stage: Stage) -> Work:
     """Return what the stage `name` of a profile is to do."""
     timeout = timeout_of(context, stage.timeout, (name,))
-    return Work(name, stage.run, stage.features, stage.cargo_profile, stage.all_targets, timeout, stage.budget)
+    return Work.of(name, stage, timeout)
 
 
 def timeout_of(

@@ -25,7 +25,10 @@ _BY_CHANCE = re.compile(
     r"|  → \S+ is usually over: .*)\n",
     re.MULTILINE,
 )
-_WAITED = re.compile(r"; waited for a lock that another cargo held|\(waited for a lock\)")
+_ON_A_SLOW_MACHINE = re.compile(
+    r"; waited for a lock that another cargo held|\(waited for a lock\)"
+    r"|(?<=was successful) in [\w ]+(?=\.)"  # nox tells of whole seconds only
+)
 _BUDGET = re.compile(r"budget \S+ kept|over budget \S+ by [\d.mhs]+[mhs]|(?:kept|over) \(\d+ %\)")
 _ANY_LINES = "…"
 
@@ -94,7 +97,7 @@ def mended(said: str, printed: str) -> str:
 
 
 def _plain(line: str) -> str:
-    return " ".join(_FIGURE.sub("0", _BUDGET.sub("budget", _WAITED.sub("", line))).split())
+    return " ".join(_FIGURE.sub("0", _BUDGET.sub("budget", _ON_A_SLOW_MACHINE.sub("", line))).split())
 
 
 def _open(line: str) -> str:

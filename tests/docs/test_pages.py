@@ -79,6 +79,9 @@ def test_figures_are_not_compared_and_dots_stand_for_lines() -> None:
     assert matches("a …", "a b c")
     assert not matches("a\nb", "a\nc")
     assert not matches("0", "2")
+    said = "nox > Session quick-check was successful."
+    assert matches(said, "nox > Session quick-check was successful in 3 seconds.")
+    assert not matches(said, "nox > Session quick-check failed.")
 
 
 def test_what_still_holds_stays_as_the_page_has_it() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from buildopt.cargo.model import Components, Package, Target, Workspace
 from buildopt.errors import ToolMissing
-from buildopt.pipeline.plan import Selection, Work, feature_notes, plan_stage
-from buildopt.profile.model import Cargo, CargoProfile, Profile
+from buildopt.pipeline.plan import PlannedStep, Selection, Work, feature_notes, plan_stage
+from buildopt.profile.model import Cargo, CargoProfile, Profile, Stage
 
 ROOT = Path("/ws")
 COMPONENTS = Components("0.1.95", "1.8.0", "0.9.143")
@@ -52,6 +52,56 @@ def test_check_before_clippy_is_done_once_and_says_so():
 
 def test_check_after_clippy_is_kept():
     assert lines(work("clippy", "check")) == ["cargo clippy --workspace", "cargo check --workspace"]
+
+
+def with_targets(*more: Target) -> Selection:
+    return Selection((API._replace(targets=(*API.targets, *more)),), whole=True, why="")
+
+
+def test_what_the_tests_compile_is_not_built_before():
+    planned = plan_stage(work("build", "test"), with_targets(), WORKSPACE, COMPONENTS, cargo="cargo", profile=None)
+    assert planned.steps[0] == PlannedStep("build", (), "covered by test, which compiles these libraries")
+    assert [call.argv[1] for call in planned.steps[1].invocations] == ["test", "nextest", "test"]
+
+
+@pytest.mark.parametrize("kind", ["bin", "cdylib", "staticlib"])
+def test_what_no_test_links_is_built(kind: str):
+    selection = with_targets(Target("other", (kind,), "api/src/other.rs", False, True))
+    assert lines(work("build", "test"), selection)[0] == "cargo build --workspace"
+
+
+def test_a_library_that_no_test_links_is_built():
+    untested = Target("t", ("test",), "core/tests/t.rs", False, False)
+    gated = Target("t", ("test",), "core/tests/t.rs", False, True, ("gpu",))
+    integration = Target("t", ("test",), "core/tests/t.rs", False, True)
+    assert lines(work("build", "test"), ONE)[0] == "cargo build --package core@0.1.0"
+    for target, first in ((untested, "build"), (gated, "build"), (integration, "test")):
+        core = CORE._replace(targets=(*CORE.targets, target))
+        assert lines(work("build", "test"), Selection((core,), whole=True, why=""))[0].split()[1] == first
+
+
+def test_a_build_alone_or_after_the_tests_or_of_all_targets_is_done():
+    alone, after, all_targets = work("build"), work("test", "build"), work("build", "test", all_targets=True)
+    for each in (alone, after, all_targets):
+        assert any(line.startswith("cargo build") for line in lines(each, with_targets()))
+
+
+def test_doc_tests_can_be_left_to_another_stage():
+    kept = work("test", doc_tests=False)
+    assert lines(kept) == ["cargo test --no-run --workspace", "cargo nextest run --workspace --no-tests=pass"]
+    assert lines(kept, components=COMPONENTS._replace(nextest=None)) == [
+        "cargo test --no-run --workspace",
+        "cargo test --tests --workspace",
+    ]
+
+
+def test_a_stage_becomes_what_it_asks_for():
+    stage = Stage(
+        run=("build", "test"), features="all", cargo_profile="fast", all_targets=True, budget=3.0, doc_tests=False
+    )
+    assert Work.of("core", stage, 5.0) == Work(
+        "core", ("build", "test"), "all", "fast", True, 5.0, 3.0, doc_tests=False
+    )
 
 
 def test_affected_packages_are_named_with_their_versions():
