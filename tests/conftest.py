@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -64,6 +65,37 @@ def cannot_run(why: str) -> NoReturn:
 def unable() -> Callable[[str], NoReturn]:
     """Return what a test calls when this machine does not let it run."""
     return cannot_run
+
+
+_LOOP_SECONDS = 0.0042  # of `_loop`, on the machine whose CPU seconds the budgets of the tests are
+
+
+def _loop() -> float:
+    started = time.process_time()
+    sorted(str(number) for number in range(20_000))
+    return time.process_time() - started
+
+
+@pytest.fixture
+def cpu_seconds() -> Callable[..., float]:
+    """Return what tells the CPU seconds of a call: the least of `calls`, each set against a known loop beside it.
+
+    A slow machine, and a neighbour, make both dearer; a collection of garbage makes one call dearer. Neither is of the code.
+    `first` is called before each call, and not counted.
+    """
+
+    def measure(call: Callable[[], object], *, first: Callable[[], object] = lambda: None, calls: int = 5) -> float:
+        costs = []
+        for _ in range(calls):
+            first()
+            loop = _loop()
+            started = time.process_time()
+            call()
+            spent = time.process_time() - started
+            costs.append(spent / ((loop + _loop()) / 2 / _LOOP_SECONDS))
+        return min(costs)
+
+    return measure
 
 
 @pytest.fixture

@@ -312,19 +312,14 @@ def test_the_same_as_a_slow_reading(data):
     assert set(answer.reasons) == expected
 
 
-def test_five_hundred_packages_and_ten_thousand_files_take_less_than_a_tenth_of_a_second():
+def test_five_hundred_packages_and_ten_thousand_files_take_less_than_a_tenth_of_a_second(cpu_seconds):
     chance = random.Random(1)
     ids = [f"p{n}" for n in range(500)]
     edges = {f"p{n}": {f"p{chance.randrange(n)}": ("normal",) for _ in range(5)} for n in range(1, 500)}
     ws = workspace([package(f"crates/{name}") for name in ids], edges)
     paths = [f"crates/{chance.choice(ids)}/src/a{n % 97}/b/c/file{n}.rs" for n in range(10_000)]
     rules = {f"docs/{n}/**": () for n in range(10)}
-    best = 9.0
-    for _ in range(3):
-        started = time.process_time()
-        ask(ws, *paths, rules=rules)
-        best = min(best, time.process_time() - started)
-    assert best < 0.1
+    assert cpu_seconds(lambda: ask(ws, *paths, rules=rules)) < 0.1
 
 
 # ---- against Cargo: whatever it rebuilds is in the answer

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -202,15 +201,14 @@ def test_what_is_no_dep_info_is_passed_over(tmp_path, tree):
     assert names(Host(), made(tmp_path)) == {}
 
 
-def test_thousands_of_dep_info_files_take_well_under_a_second(tmp_path, tree):
+def test_thousands_of_dep_info_files_take_well_under_a_second(tmp_path, tree, cpu_seconds):
     own = [f"a/src/m{n}.rs" for n in range(200)]
     files = {f"target/debug/deps/a-{n:016x}.d": dep_info("a/src/lib.rs", *own, "x.txt") for n in range(200)}
     files |= {f"target/debug/deps/other{n}-{n:016x}.d": dep_info("other/src/lib.rs") for n in range(3000)}
     tree(tmp_path, files)
     workspace = made(tmp_path)
-    started = time.process_time()
     assert names(Host(), workspace) == {"x.txt": {"a"}}
-    assert time.process_time() - started < 0.5
+    assert cpu_seconds(lambda: names(Host(), workspace)) < 0.5
 
 
 def test_a_build_script_that_names_nothing_reads_its_whole_package(built):

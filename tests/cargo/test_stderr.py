@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -221,14 +220,13 @@ def test_other_bytes_are_untouched(chunks):
     assert b"".join([*(reader.feed(chunk) for chunk in chunks), reader.flush()]) == b"".join(chunks)
 
 
-def test_ten_megabytes_take_less_than_a_second():
+def test_ten_megabytes_take_less_than_a_second(cpu_seconds):
     lines = (
         b"warning: unused variable: `x`\n --> src/lib.rs:1:27\n" * 50
         + RUNNING.replace(b"app", b"app " + b"-L x=y " * 100)
     ) * 3200
-    started = time.process_time()
     shown, _ = read(lines, 1 << 16)
-    assert time.process_time() - started < 1
+    assert cpu_seconds(lambda: read(lines, 1 << 16), calls=3) < 1
     assert b"crate-name" not in shown
     assert len(lines) > 10_000_000
 
