@@ -122,8 +122,8 @@ def rows_of_design(factors: int, *, folded: bool) -> int:
 def make_plan(candidates: Sequence[Candidate], costs: Costs, budget_seconds: float) -> tuple[Plan | None, float]:
     """Return the best plan that fits into `budget_seconds`, and what the smallest one worth doing would take.
 
-    Where nothing fits, the plan is None. Candidates are dropped last, from the end of the list, those apart first, and of the
-    levels of one setting the strongest, which is its last, after the others.
+    Where nothing fits, the plan is None. Candidates are dropped last, from the end of the list: those apart first, then the milder
+    levels of a setting, of which the last is the strongest.
     """
     least = math.inf
     ordered = _by_promise(candidates)
@@ -139,10 +139,12 @@ def make_plan(candidates: Sequence[Candidate], costs: Costs, budget_seconds: flo
 
 
 def _by_promise(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates, those apart last (most of them turn out to cost more), and the strongest level of a setting first."""
-    places = {each.key: number for number, each in reversed(list(enumerate(candidates)))}
-    together = [each for each in reversed(candidates) if not each.apart]
-    return [*sorted(together, key=lambda each: places[each.key]), *(each for each in candidates if each.apart)]
+    """Return the candidates, of each setting the strongest level first, then the milder ones, those apart last.
+
+    Most of what is measured apart turns out to cost more.
+    """
+    strongest = {each.key: each for each in candidates if not each.apart}
+    return sorted(candidates, key=lambda each: (each.apart, strongest.get(each.key) is not each))
 
 
 def seconds_of(plan: Plan, costs: Costs, *, rows: int | None = None, doubtful: int | None = None) -> float:

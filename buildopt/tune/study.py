@@ -148,7 +148,7 @@ class Study:
             raise ArgumentError(
                 f"a budget of {format_duration(budget)} cannot tell settings apart here: a clean build"
                 f" takes {format_duration(costs.clean_seconds)}, equal builds differ by {100 * costs.noise:.0f} %",
-                hint=f"--budget {int((least + spent) / 60) + 1}m would do",
+                hint=f"--budget {int((least + spent) / 60) + 1}m would do; it goes on with the {FIRST_ROWS} builds that are timed",
             )
         self._clock.announced = plan.seconds + spent
         return plan

@@ -202,8 +202,10 @@ def test_real_builds_are_tuned_and_nothing_of_it_stays(
     (root / "buildopt.toml").write_text(text)
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
     context = Context(Host(), root)
-    with pytest.raises(ArgumentError, match="cannot tell settings apart"):
+    with pytest.raises(ArgumentError, match="cannot tell settings apart") as refused:
         tune(context, budget_seconds=2.0, fresh=False, tell=lambda _: None, announce=lambda *_: None)
+    assert refused.value.hint
+    assert refused.value.hint.endswith("m would do; it goes on with the 3 builds that are timed")
     found = tune(context, budget_seconds=600.0, fresh=False, tell=lambda _: None, announce=lambda *_: None)
     assert found.result is not None
     assert {each.candidate.name for each in found.result.judged} == {"debug=0", "opt-level=3"}
