@@ -148,7 +148,7 @@ class Study:
             raise ArgumentError(
                 f"a budget of {format_duration(budget)} cannot tell settings apart here: a clean build"
                 f" takes {format_duration(costs.clean_seconds)}, equal builds differ by {100 * costs.noise:.0f} %",
-                hint=f"--budget {int((least + spent) / 60) + 1}m would do; it goes on with the {FIRST_ROWS} builds that are timed",
+                hint=_way_out(least + spent),
             )
         self._clock.announced = plan.seconds + spent
         return plan
@@ -294,3 +294,10 @@ def _least_ratio(judged: Judged) -> float:
     if judged.found is None or judged.found.ratio >= 1:
         return 1.0
     return min([judged.found.ratio, *(each.ratio for each in judged.scenarios.values())])
+
+
+def _way_out(seconds: float) -> str:
+    """Return what to do where a budget is too small and so many seconds would do; with infinity, none would."""
+    if math.isinf(seconds):
+        return "no budget would do: end what else is running here, then tune with --fresh"
+    return f"--budget {int(seconds / 60) + 1}m would do; it goes on with the {FIRST_ROWS} builds that are timed"

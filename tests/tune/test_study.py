@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,21 @@ def test_it_ends_within_a_fifth_of_the_time_that_it_announced(record: Record, se
     result = tuned(World(TRUTH, seed=seed, noise=0.05), record, *TEN, *APART, budget=budget)
     assert result.announced_seconds <= budget
     assert result.spent_seconds <= 1.2 * result.announced_seconds
+
+
+@pytest.mark.parametrize(
+    ("noise", "budget", "way_out"),
+    [
+        (0.02, 60.0, r"--budget \d+m would do; it goes on with the 3 builds that are timed"),
+        (3.0, 36000.0, "no budget would do: end what else is running here, then tune with --fresh"),
+    ],
+)
+def test_a_budget_that_tells_nothing_apart_is_refused_with_a_way_out(
+    record: Record, noise: float, budget: float, way_out: str
+) -> None:
+    with pytest.raises(ArgumentError, match="cannot tell settings apart") as refused:
+        tuned(World({}, noise=noise), record, TEN[1], budget=budget)
+    assert re.fullmatch(way_out, refused.value.hint or "")
 
 
 @pytest.mark.parametrize("times", [1.3, 2.5])
