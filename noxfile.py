@@ -123,9 +123,8 @@ def minimums(session: nox.Session) -> None:
     session.install("-r", str(oldest))
     session.install("--no-deps", "-e", ".")
     # Rooms that import no library do the same with any; and what depends on one shows in the first examples.
-    without = [
-        f"--ignore=tests/{room}" for room in ("docs", "bench", "cargo", "host", "measure", "pipeline", "record", "tune")
-    ]
+    rooms = ("docs", "bench", "cache", "cargo", "host", "measure", "pipeline", "record", "report", "tune")
+    without = [f"--ignore=tests/{room}" for room in rooms]
     few = {"HYPOTHESIS_PROFILE": "few"}
     session.run("python", "-m", "pytest", "-m", "not slow", *without, *session.posargs, env=few)
 
