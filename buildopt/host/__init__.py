@@ -17,9 +17,9 @@ from pathlib import Path
 from buildopt.errors import MachineRefused
 from buildopt.host.files import Files
 from buildopt.host.process import Command, Finished, run_command
-from buildopt.host.signals import Cancel, signals_cancel, signals_interrupt
+from buildopt.host.signals import Cancel, interrupts_held_back, signals_cancel, signals_interrupt
 
-__all__ = ["Cancel", "Command", "Files", "Finished", "Host"]
+__all__ = ["Cancel", "Command", "Files", "Finished", "Host", "interrupts_held_back"]
 
 _FALSE = {"", "0", "false", "no", "off"}
 

@@ -14,7 +14,7 @@ import buildopt
 from buildopt import cargo, profile
 from buildopt.cargo.model import Components, Toolchain, Workspace
 from buildopt.errors import ArgumentError, MachineRefused, ProfileError
-from buildopt.host import Cancel, Host
+from buildopt.host import Cancel, Host, interrupts_held_back
 from buildopt.host.files import digest
 
 if TYPE_CHECKING:  # it takes 15 ms to load, in which Cargo can answer
@@ -116,9 +116,10 @@ class Context:
 
             asked = (("workspace", cargo.load_workspace), ("toolchain", cargo.probe_toolchain))
             threads = [threading.Thread(target=ask, args=each) for each in asked]
-            for thread in threads:
-                thread.start()
             try:
+                with interrupts_held_back():
+                    for thread in threads:
+                        thread.start()
                 yield
                 ended.set()
                 for thread in threads:

@@ -6,11 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+from buildopt.host import Command, Host
+from buildopt.verbs.context import Context
 
 Tree = Callable[[Path, Mapping[str, str]], Path]
 BUILDOPT = (sys.executable, "-m", "buildopt")
@@ -126,3 +130,22 @@ def test_a_signal_ends_the_question_that_cargo_was_asked_ahead(tmp_path: Path, t
     assert process.returncode == 130
     assert b"Traceback" not in stderr
     assert not Path(f"/proc/{asked.read_text().strip()}").exists()
+
+
+def test_a_signal_while_cargo_is_being_asked_ahead_leaves_no_question_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ended: list[bool] = []
+
+    def wait(host: Host, root: Path, state: Path, **_: object) -> None:
+        ended.append(host.run(Command(("sleep", "60"), tmp_path)).cancelled)
+
+    def interrupt_and_wait(host: Host, root: Path, state: Path, **_: object) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # it is starting threads now
+        wait(host, root, state)
+
+    monkeypatch.setattr("buildopt.cargo.load_workspace", interrupt_and_wait)
+    monkeypatch.setattr("buildopt.cargo.probe_toolchain", wait)
+    with pytest.raises(KeyboardInterrupt), Context(Host(), tmp_path).cargo_ahead():
+        time.sleep(50)
+    assert ended == [True, True]
