@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from statistics import median_high
 
 import pytest
 from hypothesis import given
@@ -308,8 +309,12 @@ def test_a_run_of_300_units_is_written_in_under_5_ms(
             record.add_units("quick-check", "clippy", units)
 
         written = []
-        assert cpu_seconds(lambda: written.append(record.finish_run("success", wall_seconds=4.0)), first=begin) < 0.005
-        assert written == [True] * 5
+
+        def finish() -> None:
+            written.append(record.finish_run("success", wall_seconds=4.0))
+
+        assert cpu_seconds(finish, first=begin, calls=12, of=median_high) < 0.005
+        assert written == [True] * 12
 
 
 def test_sqlite_is_not_loaded_before_there_is_something_to_do() -> None:
