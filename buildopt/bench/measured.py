@@ -37,6 +37,8 @@ class Measured(NamedTuple):
     """Wall time of the tests themselves, where some ran."""
     crates: Mapping[str, float] = {}
     """Seconds by package of what was compiled, where the arm asks for it; units that ran at once all count in full."""
+    unit_seconds: float | None = None
+    """CPU seconds of a known piece of work meanwhile: how slow the machine was; None where it was too short to say."""
 
 
 class Sizes(NamedTuple):
@@ -51,6 +53,7 @@ class Sizes(NamedTuple):
 
 def joined(one: Measured, other: Measured) -> Measured:
     """Return two runs, one after the other, as one."""
+    units = None if one.unit_seconds is None or other.unit_seconds is None else (one.unit_seconds, other.unit_seconds)
     known = [share for share in (one.external_share, other.external_share) if share is not None]
     return one._replace(
         wall_seconds=one.wall_seconds + other.wall_seconds,
@@ -63,6 +66,7 @@ def joined(one: Measured, other: Measured) -> Measured:
         test_seconds=None
         if one.test_seconds is None or other.test_seconds is None
         else one.test_seconds + other.test_seconds,
+        unit_seconds=units and sum(units) / 2,
     )
 
 

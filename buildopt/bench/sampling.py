@@ -136,6 +136,7 @@ class Sampler:
             target_bytes=sizes.target_bytes if sizes else None,
             artifact_bytes=sizes.artifact_bytes if sizes else None,
             test_seconds=found.test_seconds,
+            unit_seconds=found.unit_seconds,
         )
         self.is_recorded &= self._record.add_measurement(row)
         self.rows.append(row)

@@ -95,9 +95,9 @@ class Series:
         for block in self._blocks.values():
             for first in (1, 3):
                 if first in block and first + 1 in block:
-                    letters = {place.letter: _seconds(row, metric) for place, row in (block[first], block[first + 1])}
+                    letters = {place.letter: row for place, row in (block[first], block[first + 1])}
                     if len(letters) == 2:
-                        found.append((letters["A"], letters["B"]))
+                        found.append(_seconds(letters["A"], letters["B"], metric))
         return tuple(found)
 
     def baseline_pairs(self, metric: Metric) -> tuple[tuple[float, float], ...]:
@@ -107,12 +107,10 @@ class Series:
         """
         found = []
         for block in self._blocks.values():
-            own = [
-                (sample, _seconds(row, metric)) for sample, (place, row) in sorted(block.items()) if place.letter == "A"
-            ]
+            own = [(sample, row) for sample, (place, row) in sorted(block.items()) if place.letter == "A"]
             if len(own) == 2:
                 (first, early), (_, late) = own
-                found.append((early, late) if first == 1 else (late, early))
+                found.append(_seconds(*((early, late) if first == 1 else (late, early)), metric))
         return tuple(found)
 
     def rows(self, letter: str) -> tuple[MeasurementRow, ...]:
@@ -123,5 +121,9 @@ class Series:
         )  # fmt: skip
 
 
-def _seconds(row: MeasurementRow, metric: Metric) -> float:
-    return max(_LEAST_SECONDS, row.cpu_seconds if metric == "cpu" else row.wall_seconds)
+def _seconds(one: MeasurementRow, other: MeasurementRow, metric: Metric) -> tuple[float, float]:
+    """Return what two samples took; CPU seconds as on a machine that was equally fast for both, where that is known."""
+    if metric == "wall":
+        return max(_LEAST_SECONDS, one.wall_seconds), max(_LEAST_SECONDS, other.wall_seconds)
+    slower = 1.0 if one.unit_seconds is None or other.unit_seconds is None else other.unit_seconds / one.unit_seconds
+    return max(_LEAST_SECONDS, one.cpu_seconds * slower**0.5), max(_LEAST_SECONDS, other.cpu_seconds / slower**0.5)

@@ -64,35 +64,38 @@ def run_calls(
     told = waited = False
     failed, words = None, ""
     crates: dict[str, float] = {}
-    for call in calls:
-        stream, reader, tail = MessageStream(), StderrReader(), _Tail()
-        told |= call.told
+    with host.speed() as speed:
+        for call in calls:
+            stream, reader, tail = MessageStream(), StderrReader(), _Tail()
+            told |= call.told
 
-        def on_stdout(chunk: bytes, call: Call = call, stream: MessageStream = stream, tail: _Tail = tail) -> None:
-            tail.keep(stream.feed(chunk).text if call.told else chunk)
+            def on_stdout(chunk: bytes, call: Call = call, stream: MessageStream = stream, tail: _Tail = tail) -> None:
+                tail.keep(stream.feed(chunk).text if call.told else chunk)
 
-        def on_stderr(chunk: bytes, reader: StderrReader = reader, tail: _Tail = tail) -> None:
-            tail.keep(reader.feed(chunk))
+            def on_stderr(chunk: bytes, reader: StderrReader = reader, tail: _Tail = tail) -> None:
+                tail.keep(reader.feed(chunk))
 
-        command = Command(call.argv, root, env, timeout_seconds)
-        finished = host.run(command, on_stdout=on_stdout, on_stderr=on_stderr)
-        reader.flush()
-        if reader.timings_path is not None:
-            _add_crates(host, Path(reader.timings_path), crates)
-        wall += finished.wall_seconds
-        cpu += finished.cpu_seconds
-        peak = max(peak, finished.peak_bytes)
-        rebuilt += sum(artifact.fresh is False for artifact in stream.artifacts)
-        waited |= bool(reader.lock_waits)
-        tested += finished.wall_seconds if call.tests else 0.0
-        if finished.returncode != 0 or finished.timed_out:
-            failed = call
-            words = f"it took more than {timeout_seconds:.0f} s" if finished.timed_out else _words(tail.content, call)
-            break
+            command = Command(call.argv, root, env, timeout_seconds)
+            finished = host.run(command, on_stdout=on_stdout, on_stderr=on_stderr)
+            reader.flush()
+            if reader.timings_path is not None:
+                _add_crates(host, Path(reader.timings_path), crates)
+            wall += finished.wall_seconds
+            cpu += finished.cpu_seconds
+            peak = max(peak, finished.peak_bytes)
+            rebuilt += sum(artifact.fresh is False for artifact in stream.artifacts)
+            waited |= bool(reader.lock_waits)
+            tested += finished.wall_seconds if call.tests else 0.0
+            if finished.returncode != 0 or finished.timed_out:
+                failed = call
+                words = (
+                    f"it took more than {timeout_seconds:.0f} s" if finished.timed_out else _words(tail.content, call)
+                )
+                break
     after, elapsed = host.busy_seconds(), host.monotonic() - started
     external = None
     if complete and busy is not None and after is not None and elapsed > 0:
-        external = min(1.0, max(0.0, (after - busy - cpu) / (host.cores * elapsed)))
+        external = min(1.0, max(0.0, (after - busy - cpu - speed.cpu_seconds) / (host.cores * elapsed)))
     measured = Measured(
         wall_seconds=wall,
         cpu_seconds=cpu,
@@ -105,6 +108,7 @@ def run_calls(
         result="failure" if failed else "success",
         test_seconds=tested if any(call.tests for call in calls) else None,
         crates=crates,
+        unit_seconds=speed.unit_seconds,
     )
     return Timed(measured, failed, words)
 

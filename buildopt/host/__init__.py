@@ -13,11 +13,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from buildopt.errors import MachineRefused
 from buildopt.host.files import Files
 from buildopt.host.process import Command, Finished, run_command
 from buildopt.host.signals import Cancel, interrupts_held_back, signals_cancel, signals_interrupt
+
+if TYPE_CHECKING:
+    from buildopt.host.speed import Speed
 
 __all__ = ["Cancel", "Command", "Files", "Finished", "Host", "interrupts_held_back"]
 
@@ -134,6 +138,12 @@ class Host:
             return ticks / os.sysconf("SC_CLK_TCK") if mine else None
         except (AttributeError, ValueError, IndexError, OSError, MachineRefused):
             return None
+
+    def speed(self) -> Speed:
+        """Return a with block that tells how fast the machine is meanwhile."""
+        from buildopt.host.speed import Speed  # noqa: PLC0415 - only measuring needs it
+
+        return Speed()
 
     @contextmanager
     def environment(self, changes: Mapping[str, str | None]) -> Iterator[Host]:

@@ -217,6 +217,8 @@ class MeasurementRow(NamedTuple):
     target_bytes: int | None = None
     artifact_bytes: int | None = None
     test_seconds: float | None = None
+    unit_seconds: float | None = None
+    """CPU seconds of a known piece of work meanwhile: how slow the machine was; None where nobody can say."""
 
 
 class BaselineRow(NamedTuple):

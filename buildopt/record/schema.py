@@ -219,9 +219,10 @@ _EXPERIMENTS = (
 )
 
 _OTHERS = ("ALTER TABLE run ADD COLUMN external_share REAL",)
+_SPEED = ("ALTER TABLE measurement ADD COLUMN unit_seconds REAL",)
 
 STEPS: tuple[tuple[str, ...], ...] = (
-    _RUNS_AND_UNITS, _CACHE_NOTES_POLLUTION, _CYCLES, _TIMES, _EXPERIMENTS, _OTHERS,
+    _RUNS_AND_UNITS, _CACHE_NOTES_POLLUTION, _CYCLES, _TIMES, _EXPERIMENTS, _OTHERS, _SPEED,
 )  # fmt: skip
 """`STEPS[n]` leads from format n to format n + 1."""
 

@@ -137,11 +137,18 @@ class Trials:
     def _read(self, part: str) -> Row:
         by_name = {each.name: self._rows(part, each) for each in self._scenarios}
         return Row(
-            {name: min(row.cpu_seconds for row in rows) for name, rows in by_name.items()},
+            {name: min(map(self._cpu_seconds, rows)) for name, rows in by_name.items()},
             {name: min(row.wall_seconds for row in rows) for name, rows in by_name.items()},
             polluted=any(all(row.polluted for row in rows) for rows in by_name.values()),
             cpu_complete=all(row.cpu_complete for rows in by_name.values() for row in rows),
         )
+
+    def _cpu_seconds(self, row: MeasurementRow) -> float:
+        """Return the CPU seconds of a sample as the machine was when the first was taken, where its speed is known."""
+        first = next((each.unit_seconds for each in self._sampler.rows if each.unit_seconds is not None), None)
+        if first is None or row.unit_seconds is None:
+            return row.cpu_seconds
+        return row.cpu_seconds * first / row.unit_seconds
 
     def _rows(self, part: str, scenario: Scenario) -> list[MeasurementRow]:
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 
@@ -20,6 +21,8 @@ class FakeLab:
         self.noise = noise
         self.chance = random.Random(seed)
         self.external = 0.0
+        self.slowed = 0.0
+        """How much neighbours make the machine slower and faster, from one sample to the next; known where it is not 0."""
         self.calls: list[tuple[str, str, str]] = []
         self.broken: set[str] = set()
         self.script: list[object] = []
@@ -40,9 +43,14 @@ class FakeLab:
         seconds = self.seconds[arm.name]
         usual = seconds[self.samples(arm.name) % len(seconds)] if isinstance(seconds, tuple) else seconds
         cpu = usual * (1 + self.noise * self.chance.uniform(-1, 1))
+        slower = math.exp(self.slowed * self.chance.gauss(0, 1)) if self.slowed else 1.0
+        cpu *= slower
         self.host.time += cpu + 1
         assert isinstance(next_up, dict)
-        return Measured(cpu, cpu, 10**8, self.external, False, True, self.host.time)._replace(**next_up)
+        unit = 0.001 * slower if self.slowed else None
+        return Measured(cpu, cpu, 10**8, self.external, False, True, self.host.time, unit_seconds=unit)._replace(
+            **next_up
+        )
 
     def sizes(self, arm: Arm) -> Sizes:
         self.calls.append(("sizes", arm.name, ""))

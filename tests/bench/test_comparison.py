@@ -65,6 +65,36 @@ def test_a_difference_is_found_and_measuring_stops_there(record: Record) -> None
     assert lab.calls[-1] == ("forget", "debug=0", ""), "its target directory is not needed any more"
 
 
+def test_what_neighbours_do_to_the_machine_is_no_noise_where_its_speed_is_known(record: Record) -> None:
+    lab = FakeLab({**SECONDS, "same": 9.4}, noise=0.01)
+    lab.slowed = 0.2
+    by_cpu, by_wall = run(lab, record, SAME)
+    assert (by_cpu.metric, by_cpu.verdict) == ("cpu", "faster")
+    assert by_cpu.ratio == pytest.approx(0.94, abs=0.02)
+    assert by_cpu.aa_ratio == pytest.approx(1.0, abs=0.02)
+    assert by_wall.interval[1] / by_wall.interval[0] > 1.1, "nobody can say what the clock would have shown"
+    rows = [row._replace(unit_seconds=None) for row in record.measurements("e1")]
+    unknown = conclude(rows, DEFAULT, (SAME,), (LEAF,), most_pairs=20)[0]
+    assert unknown.verdict == "unresolved"
+
+
+@given(st.floats(0.1, 10), st.floats(0.001, 100), st.floats(0.001, 100))
+def test_a_machine_slower_for_one_sample_changes_no_ratio(slower: float, one: float, other: float) -> None:
+    def pair(factor: float, unit: float | None) -> tuple[float, float]:
+        rows = (
+            MeasurementRow("e", 0, "s", "a", str(Place("t", 1, 1, "A")), 0.0, "success", 1.0, one, 1, 0.0, None, True)
+            ._replace(unit_seconds=unit),
+            MeasurementRow("e", 1, "s", "b", str(Place("t", 1, 2, "B")), 0.0, "success", 1.0, other * factor, 1, 0.0, None, True)
+            ._replace(unit_seconds=None if unit is None else unit * factor),
+        )  # fmt: skip
+        return Series(rows).pairs("cpu")[0]
+
+    a, b = pair(slower, 0.001)
+    assert b / a == pytest.approx(other / one)
+    assert math.sqrt(a * b) == pytest.approx(math.sqrt(one * other * slower)), "they stay seconds of this machine"
+    assert pair(slower, None) == pytest.approx((one, other * slower))
+
+
 def test_the_same_thing_twice_is_never_called_different(record: Record) -> None:
     (found,) = deciding(run(FakeLab(SECONDS), record, SAME))
     assert found.verdict == "equal"

@@ -7,11 +7,13 @@ import pytest
 
 from buildopt.bench.arms import Arm
 from buildopt.bench.commands import Call, calls
+from buildopt.bench.measured import Measured, joined
 from buildopt.bench.scenarios import parse_scenario
 from buildopt.bench.timed import DISK_FULL, run_calls
 from buildopt.cargo.model import Components, Package, Target, Workspace
 from buildopt.errors import ArgumentError
-from buildopt.host import Command, Finished
+from buildopt.host import Command, Finished, Host
+from buildopt.host.speed import Speed
 from buildopt.profile.model import Profile, Stage
 from buildopt.testing import ScriptedHost
 
@@ -141,6 +143,31 @@ def test_costs_are_added_and_units_counted() -> None:
 def test_what_others_used_of_the_processors_is_told() -> None:
     host = Clocked({"cargo": lambda _command: host.costs(10.0, 5.0, others=5.0)})
     assert timed(host).measured.external_share == pytest.approx(0.25)
+
+
+def test_what_tells_the_speed_of_the_machine_is_no_other_process() -> None:
+    class Known(Clocked):
+        def speed(self) -> Speed:
+            speed = Speed()
+            speed.cpu_seconds = 2.0
+            return speed
+
+    host = Known({"cargo": lambda _command: host.costs(10.0, 5.0, others=2.0)})
+    assert timed(host).measured.external_share == 0.0
+
+
+def test_how_fast_the_machine_was_is_known_of_a_run_that_is_long_enough(tmp_path: Path) -> None:
+    def run(seconds: str) -> Measured:
+        return run_calls(Host(), (Call(("sleep", seconds), False, False),), tmp_path, {}, timeout_seconds=60).measured
+
+    assert run("0.1").unit_seconds is None
+    unit = run("4").unit_seconds
+    assert unit is not None
+    assert 0 < unit < 1
+    before = run("0")
+    both = joined(before._replace(unit_seconds=unit), before._replace(unit_seconds=3 * unit))
+    assert both.unit_seconds == pytest.approx(2 * unit)
+    assert joined(before, before._replace(unit_seconds=unit)).unit_seconds is None
 
 
 def test_it_is_unknown_where_a_server_works_too() -> None:

@@ -77,6 +77,16 @@ def test_what_helps_is_found_and_confirmed_and_nothing_else(record: Record, seed
 
 
 @pytest.mark.parametrize("seed", range(4))
+def test_neighbours_of_the_machine_hide_nothing_where_its_speed_is_known(record: Record, seed: int) -> None:
+    world = World(TRUTH, seed=seed)
+    world.slowed = 0.3
+    result = tuned(world, record)
+    assert result.why_not is None
+    assert result.plan.resolves(result.costs.noise) < 0.1
+    assert {"debug=0", "package.*.debug=0", "overflow-checks=false"} <= names(result)
+
+
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("budget", [900.0, 1200.0, 3600.0])
 def test_it_ends_within_a_fifth_of_the_time_that_it_announced(record: Record, seed: int, budget: float) -> None:
     result = tuned(World(TRUTH, seed=seed, noise=0.05), record, *TEN, *APART, budget=budget)

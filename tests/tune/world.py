@@ -39,6 +39,8 @@ class World:
         self.sizes_of: dict[str, int] = {}
         self.slower = 1.0
         """How much longer everything takes from now on, by the clock on the wall only."""
+        self.slowed = 0.0
+        """How much neighbours make the machine slower and faster, from one sample to the next; known where it is not 0."""
         self.dies_after = math.inf
         """Samples after which Ctrl-C is pressed."""
         self.samples = 0
@@ -60,10 +62,12 @@ class World:
             raise KeyboardInterrupt
         self._build(arm)
         self._keep(arm)
-        cpu = self._seconds(arm, scenario.name)
+        slowed = math.exp(self.slowed * self.chance.gauss(0, 1)) if self.slowed else 1.0
+        cpu = slowed * self._seconds(arm, scenario.name)
+        unit = 0.001 * slowed if self.slowed else None
         began = self.host.time
         self.host.time += self.slower * cpu
-        return Measured(cpu, cpu, 10**8, 0.0, False, True, began, test_seconds=1.0)
+        return Measured(cpu, cpu, 10**8, 0.0, False, True, began, test_seconds=1.0, unit_seconds=unit)
 
     def sizes(self, arm: Arm) -> Sizes:
         size = 10**6 + sum(self.sizes_of.get(line, 0) for line in arm.config)
