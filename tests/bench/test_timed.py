@@ -161,7 +161,7 @@ def test_how_fast_the_machine_was_is_known_of_a_run_that_is_long_enough(tmp_path
         return run_calls(Host(), (Call(("sleep", seconds), False, False),), tmp_path, {}, timeout_seconds=60).measured
 
     assert run("0.1").unit_seconds is None
-    unit = run("4").unit_seconds
+    unit = run("8").unit_seconds
     assert unit is not None
     assert 0 < unit < 1
     before = run("0")
