@@ -50,16 +50,15 @@ def compare(
     """Measure until each comparison is decided, has `most_pairs` pairs, or `deadline` (of `host.monotonic`) has come.
 
     Goes on with what the experiment of this id has in the record. Two results for each scenario and candidate: one for each
-    metric. An arm that does not build has that said in its result, and the others go on.
+    metric. An arm that does not build has that said in its result, and the others go on. Each scenario has its share of the
+    time, and what some leave over goes to those that are not decided yet.
     """
     study = _Study(
-        Sampler(lab, record, experiment), experiment, baseline, candidates, most_pairs, smallest_effect, tell
+        Sampler(lab, record, experiment), experiment, baseline, candidates, scenarios, most_pairs, smallest_effect, tell
     )
-    for number, scenario in enumerate(scenarios):
-        now = study.sampler.now()
-        share = _share([study.sampler.usual_seconds(each) for each in scenarios[number:]])
-        until = math.inf if deadline is None else now + share * max(0.0, deadline - now)
-        study.measure(scenario, scenarios[number + 1 :], until)
+    end = math.inf if deadline is None else deadline
+    while study.round(end):
+        pass
     if not study.sampler.is_recorded:
         tell(Progress("the record could not be written: another call cannot go on with this one", stays=True))
     return conclude(
@@ -77,6 +76,7 @@ class _Study:
         seed: str,
         baseline: Arm,
         candidates: Sequence[Arm],
+        scenarios: Sequence[Scenario],
         most_pairs: int,
         smallest_effect: float,
         tell: Callable[[Progress], None],
@@ -86,16 +86,58 @@ class _Study:
         self._seed = seed
         self._baseline = baseline
         self._candidates = candidates
+        self._scenarios = scenarios
         self._most_pairs = most_pairs
         self._smallest_effect = smallest_effect
         self._tell = tell
         self._known: dict[tuple[str, str, str, int], Comparison] = {}
+        self._preparing: dict[str, float] = {}
+        """Seconds that the arms of a scenario were last prepared in."""
 
-    def measure(self, scenario: Scenario, later: Sequence[Scenario], until: float) -> None:
-        """Take blocks of all candidates by turns until each is settled, or until the time `until`."""
-        series = {arm.name: series_of(self.sampler.rows, self._baseline, arm, scenario) for arm in self._candidates}
-        going = [arm for arm in self._candidates if not self._settled(arm, scenario, series[arm.name])]
-        going = self._prepared(scenario, going, until) if going else []
+    def round(self, end: float) -> bool:
+        """Give each undecided scenario its share of the time until `end`; return whether another round may do more.
+
+        What is too little for several is left to the one with the fewest pairs. The first builds of all arms are in no
+        scenario's share: the others start from them, too.
+        """
+        before = len(self.sampler.rows)
+        undecided = [each for each in self._scenarios if self._undecided(each)]
+        if self._preparing:
+            undecided.sort(key=self._fewest_pairs, reverse=True)
+        for number, scenario in enumerate(undecided):
+            first = not self._preparing
+            until = end if first else self._until(undecided[number:], end)
+            arms = self._prepared(scenario, until)
+            if first:
+                until = self._until(undecided, end)
+            self._measure(scenario, arms, undecided[number + 1 :], until)
+        return len(self.sampler.rows) > before
+
+    def _until(self, scenarios: Sequence[Scenario], end: float) -> float:
+        """Return when the first of `scenarios` has had its share of the time until `end`: as its samples take, if known."""
+        usual = [self.sampler.usual_seconds(each) for each in scenarios]
+        known = [each for each in usual if each]
+        share = usual[0] / sum(known) if usual[0] and len(known) == len(usual) else 1 / len(usual)
+        now = self.sampler.now()
+        return now + share * max(0.0, end - now)
+
+    def _series(self, scenario: Scenario) -> dict[str, Series]:
+        return {arm.name: series_of(self.sampler.rows, self._baseline, arm, scenario) for arm in self._candidates}
+
+    def _undecided(self, scenario: Scenario) -> list[Arm]:
+        series = self._series(scenario)
+        return [
+            arm for arm in self._candidates
+            if (scenario.name, arm.name) not in self.failures and not self._settled(arm, scenario, series[arm.name])
+        ]  # fmt: skip
+
+    def _fewest_pairs(self, scenario: Scenario) -> int:
+        series = self._series(scenario)
+        return min(len(series[arm.name].pairs("cpu")) for arm in self._undecided(scenario))
+
+    def _measure(self, scenario: Scenario, arms: Sequence[Arm], later: Sequence[Scenario], until: float) -> None:
+        """Take blocks of all `arms` by turns until each is settled, or until the time `until`."""
+        series, going = self._series(scenario), list(arms)
         while going:
             for arm in tuple(going):
                 own = series[arm.name]
@@ -110,11 +152,15 @@ class _Study:
                 if self._settled(arm, scenario, own):
                     going.remove(arm)
                     self._say(_words(self._concluded(arm, scenario, own)))
-                    if not later:
+                    if not any(arm in self._undecided(each) for each in self._scenarios):
                         self.sampler.lab.forget(arm)
 
-    def _prepared(self, scenario: Scenario, arms: Sequence[Arm], until: float) -> list[Arm]:
-        """Prepare the baseline and `arms`, and return those that can be measured."""
+    def _prepared(self, scenario: Scenario, until: float) -> list[Arm]:
+        """Prepare the baseline and the undecided arms, and return those that can be measured until then."""
+        arms = self._undecided(scenario)
+        began = self.sampler.now()
+        if began + self._least_seconds(scenario, arms) > until:
+            return []
         good = []
         longest = 0.0
         for arm in (self._baseline, *arms):
@@ -133,7 +179,14 @@ class _Study:
                 self._failed(scenario, arm, error)
             else:
                 good.append(arm)
+        self._preparing[scenario.name] = self.sampler.now() - began
         return good[1:]
+
+    def _least_seconds(self, scenario: Scenario, arms: Sequence[Arm]) -> float:
+        """Return what one more pair takes with what it starts from, by the round before; 0 in the first."""
+        if scenario.name not in self._preparing:
+            return 0.0
+        return self._preparing[scenario.name] + min(self._pair_cost(arm, scenario, 0.0) for arm in arms)
 
     def _block(
         self,
@@ -216,12 +269,6 @@ class _Study:
 
     def _say(self, text: str) -> None:
         self._tell(Progress(text, stays=True))
-
-
-def _share(seconds: Sequence[float | None]) -> float:
-    """Return the share of the time that the first of some scenarios gets: as its samples take, where all are known."""
-    known = [each for each in seconds if each]
-    return seconds[0] / sum(known) if seconds[0] and len(known) == len(seconds) else 1 / len(seconds)
 
 
 def _words(comparison: Comparison) -> str:

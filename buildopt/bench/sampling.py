@@ -16,7 +16,8 @@ from buildopt.record import MeasurementRow, Record
 
 __all__ = ["Laboratory", "Sampler"]
 
-_WHOLE = ("clean", "release", "second-tree")
+_FROM_NOTHING = ("clean", "release")
+_WHOLE = (*_FROM_NOTHING, "second-tree")
 
 
 class Laboratory(Protocol):
@@ -76,7 +77,12 @@ class Sampler:
         return taken[len(taken) // 2] if taken else None
 
     def prepare(self, arm: Arm, scenario: Scenario) -> float:
-        """Build what a sample starts from, and return the seconds that took; ArmFailed when the arm does not build."""
+        """Build what a sample starts from, and return the seconds that took; ArmFailed when the arm does not build.
+
+        What starts from nothing is only built the first time, to see that it does build.
+        """
+        if scenario.action in _FROM_NOTHING and self.cost(arm, scenario) is not None:
+            return 0.0
         seconds = self.lab.prepare(arm, scenario)
         if scenario.action in _WHOLE:  # a sample is the same build again
             self._costs.setdefault((arm.name, scenario.name), seconds)

@@ -17,7 +17,9 @@ class FakeLab:
     def __init__(self, seconds: Mapping[str, float | tuple[float, ...]], *, noise: float = 0.02, seed: int = 1) -> None:
         self.host = ScriptedHost({})
         self.seconds = seconds
-        """By arm; of several, one after the other."""
+        """By arm, or by arm and scenario; of several, one after the other."""
+        self.first_build = 10.0
+        """What the first build of an arm takes; another one, 10 s."""
         self.noise = noise
         self.chance = random.Random(seed)
         self.external = 0.0
@@ -32,15 +34,17 @@ class FakeLab:
         self.calls.append(("prepare", arm.name, scenario.name))
         if arm.name in self.broken:
             raise ArmFailed(f"{arm.name} does not build: error[E0432]")
-        self.host.time += 10
-        return 10.0
+        first = sum(call[:2] == ("prepare", arm.name) for call in self.calls) == 1
+        seconds = self.first_build if first else 10.0
+        self.host.time += seconds
+        return seconds
 
     def sample(self, arm: Arm, scenario: Scenario) -> Measured:
         self.calls.append(("sample", arm.name, scenario.name))
         next_up = self.script.pop(0) if self.script else {}
         if isinstance(next_up, BaseException):
             raise next_up
-        seconds = self.seconds[arm.name]
+        seconds = self.seconds.get(f"{arm.name} in {scenario.name}", self.seconds[arm.name])
         usual = seconds[self.samples(arm.name) % len(seconds)] if isinstance(seconds, tuple) else seconds
         cpu = usual * (1 + self.noise * self.chance.uniform(-1, 1))
         slower = math.exp(self.slowed * self.chance.gauss(0, 1)) if self.slowed else 1.0

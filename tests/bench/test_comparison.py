@@ -254,6 +254,43 @@ def test_the_time_is_shared_among_the_scenarios_and_kept(record: Record) -> None
     assert all(comparison.verdict == "unresolved" for comparison in found)
 
 
+def test_what_all_scenarios_start_from_is_in_the_share_of_none(record: Record) -> None:
+    lab = FakeLab({**SECONDS, "same": 10.4}, noise=0.6)
+    lab.first_build = 100.0
+    found = deciding(run(lab, record, SAME, scenarios=(LEAF, HUB), deadline=lab.host.time + 600, most_pairs=500))
+    pairs = [comparison.pairs for comparison in found]
+    assert min(pairs) >= 7
+    assert abs(pairs[0] - pairs[1]) <= 2
+
+
+def test_what_a_decided_scenario_leaves_over_goes_to_one_that_is_not(record: Record) -> None:
+    lab = FakeLab({**SECONDS, "same": 10.3, "same in hub/build": 4.0}, noise=0.2)
+    leaf, hub = deciding(run(lab, record, SAME, scenarios=(LEAF, HUB), deadline=lab.host.time + 700, most_pairs=500))
+    assert (leaf.verdict, hub.verdict) == ("unresolved", "faster")
+    began = 1_700_000_000
+    assert 700 - 60 < lab.host.time - began <= 700 + 10, "a pair with what it starts from takes longer than is left"
+    assert leaf.pairs >= 18, "half of the time has room for fifteen"
+    assert [call for call in lab.calls if call[0] == "forget"] == [], "the leaf is still built with it"
+
+
+def test_a_clean_build_starts_from_nothing_in_the_second_round_too(record: Record) -> None:
+    clean = Scenario("clean", "build")
+    lab = FakeLab({**SECONDS, "same": 10.3, "same in hub/build": 4.0}, noise=0.2)
+    run(lab, record, SAME, scenarios=(clean, HUB), deadline=lab.host.time + 700, most_pairs=500)
+    assert [call[1] for call in lab.calls if call[::2] == ("prepare", clean.name)] == ["default", "same"]
+
+
+def test_what_is_too_little_for_all_goes_to_the_one_with_the_fewest_pairs(record: Record) -> None:
+    seconds = {"default": 10.0, "same": 10.3, "default in hub/build": 40.0, "same in hub/build": 41.0}
+    lab = FakeLab(seconds, noise=0.3)
+    leaf, hub = deciding(run(lab, record, SAME, scenarios=(HUB, LEAF), deadline=lab.host.time + 700, most_pairs=14))[
+        ::-1
+    ]
+    assert leaf.pairs == 14
+    assert hub.pairs >= 4
+    assert lab.host.time - 1_700_000_000 > 700 - 130
+
+
 def test_disturbed_samples_are_not_repeated_beyond_the_time_there_is(record: Record) -> None:
     lab = FakeLab({"default": 60.0, "debug=0": 60.0})
     lab.external = 0.8
