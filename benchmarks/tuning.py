@@ -3,7 +3,7 @@
 serde and what stands around it (procedural macros), RustCrypto (many small crates), sqlparser (one big crate). Tuning starts from
 a Cargo profile that says nothing; what it writes is then compared side by side, in pairs that it has not seen; then the
 loop as declared (stages, affected packages, clippy in place of check and clippy) with plain check, clippy and test; once more
-with the doc tests, which plain Cargo runs, left to the stage `full`.
+with the doc tests, which plain Cargo runs, and the libraries that only they link, left to the stage `full`.
 Call: python benchmarks/tuning.py FOLDER [--workspace serde rustcrypto sqlparser] [--budget 40m] [--pairs N] [--scenario …]
                                          [--time 10m] [--only-compare] [--nice]
 FOLDER is where the workspaces are put together; what was measured stays there, and the same call goes on with it.
@@ -27,7 +27,12 @@ WEIGHTS = {"clean/build": 1, "leaf/test-no-run": 2, "hub/build": 1}
 SCENARIOS = [*WEIGHTS, "leaf/cycle"]
 OTHERS = ["default", "wizard.toml", "dev-fast"]
 _GOAL = 0.8
-LOOPS = {"loop": (), "loop, doc tests left to full": ("--set", "stages.core.doc-tests=false")}
+LOOPS = {
+    "loop": (),
+    "loop, core only tests, doc tests left to full": (
+        "--set", "stages.core.doc-tests=false", "--set", 'stages.core.run=["test"]',
+    ),
+}  # fmt: skip
 
 PROFILE = """\
 version = 1

@@ -195,8 +195,27 @@ def _invocations(step: Step, work: Work, selection: Selection, tools: Tools) -> 
         case "doc":
             return (Invocation((cargo, "doc", "--no-deps", *chosen, *profile, *config, *_MEASURED), measured=True),)
         case "test":
-            compile_first = (cargo, "test", "--no-run", *chosen, *profile, *config, *_MEASURED)
+            compile_first = (
+                cargo,
+                "test",
+                "--no-run",
+                *_test_targets(work, selection),
+                *chosen,
+                *profile,
+                *config,
+                *_MEASURED,
+            )
             return (Invocation(compile_first, measured=True), *_test_runs(work, selection, tools, chosen))
+
+
+def _test_targets(work: Work, selection: Selection) -> tuple[str, ...]:
+    """Return which targets `cargo test` compiles: without doc tests a library that no other test links is not needed.
+
+    In one big crate it is half of what an edit costs. A stage with `build` compiles it all the same, and so does one with
+    examples: `cargo test` compiles them, and names for targets cannot ask for that.
+    """
+    examples = any("example" in target.kinds for package in selection.packages for target in package.targets)
+    return () if work.doc_tests or examples or "build" in work.run else ("--tests",)
 
 
 def _test_runs(work: Work, selection: Selection, tools: Tools, chosen: tuple[str, ...]) -> tuple[Invocation, ...]:
@@ -208,7 +227,7 @@ def _test_runs(work: Work, selection: Selection, tools: Tools, chosen: tuple[str
         targets = () if work.doc_tests else ("--tests",)
         return (Invocation((cargo, "test", *targets, *chosen, *profile, *config, *names), measured=False),)
     nextest_profile = ("--cargo-profile", work.cargo_profile) if work.cargo_profile else ()
-    selected = (*chosen, *nextest_profile, *config)
+    selected = (*_test_targets(work, selection), *chosen, *nextest_profile, *config)
     tests = _nextest_run((cargo, "nextest", "run", *selected), names)
     if work.shard is not None:
         tests = _shard(cargo, selected, work.shard)

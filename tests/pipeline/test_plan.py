@@ -88,11 +88,24 @@ def test_a_build_alone_or_after_the_tests_or_of_all_targets_is_done():
 
 def test_doc_tests_can_be_left_to_another_stage():
     kept = work("test", doc_tests=False)
-    assert lines(kept) == ["cargo test --no-run --workspace", "cargo nextest run --workspace --no-tests=pass"]
+    assert lines(kept) == [
+        "cargo test --no-run --tests --workspace",
+        "cargo nextest run --tests --workspace --no-tests=pass",
+    ]
     assert lines(kept, components=COMPONENTS._replace(nextest=None)) == [
-        "cargo test --no-run --workspace",
+        "cargo test --no-run --tests --workspace",
         "cargo test --tests --workspace",
     ]
+
+
+def test_a_stage_that_builds_or_has_examples_compiles_them_without_doc_tests_too():
+    whole = ["cargo test --no-run --workspace", "cargo nextest run --workspace --no-tests=pass"]
+    integration = Target("t", ("test",), "core/tests/t.rs", False, True)
+    tested = Selection((CORE._replace(targets=(*CORE.targets, integration)),), whole=True, why="")
+    assert lines(work("build", "test", doc_tests=False), tested) == whole
+    example = Target("e", ("example",), "core/examples/e.rs", False, False)
+    shown = Selection((CORE._replace(targets=(*CORE.targets, example)),), whole=True, why="")
+    assert lines(work("test", doc_tests=False), shown) == whole
 
 
 def test_a_stage_becomes_what_it_asks_for():

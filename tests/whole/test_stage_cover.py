@@ -15,7 +15,7 @@ version = 1
 [cargo]
 test-runner = "{runner}"
 [stages.core]
-run = ["build", "test"]
+run = {steps}
 doc-tests = {doc_tests}
 [stages.full]
 run = ["build", "test"]
@@ -35,8 +35,10 @@ def stage(
     """Return what runs a stage over one library with this source, and returns its exit code."""
     need(RUNNERS[request.param])
 
-    def run(name: str, source: str, *, doc_tests: str = "true", tests: str = "") -> int:
-        profile = PROFILE.format(runner=request.param, doc_tests=doc_tests)
+    def run(
+        name: str, source: str, *, doc_tests: str = "true", tests: str = "", steps: str = '["build", "test"]'
+    ) -> int:
+        profile = PROFILE.format(runner=request.param, doc_tests=doc_tests, steps=steps)
         files = {"Cargo.toml": MANIFEST, "src/lib.rs": source, "buildopt.toml": profile}
         tree(tmp_path, {**files, "tests/it.rs": tests} if tests else files)
         return main(["run", name, "--root", str(tmp_path)])
@@ -68,3 +70,17 @@ def test_an_example_that_is_wrong_fails_where_doc_tests_are_run_and_only_there(
 
 def test_a_failing_test_fails_a_stage_without_doc_tests(stage: Callable[..., int]):
     assert stage("core", EXAMPLE.format(result=1), doc_tests="false", tests=TEST.replace("1)", "2)")) == 1
+
+
+def test_without_build_and_doc_tests_a_library_that_no_test_links_is_left_to_another_stage(
+    stage: Callable[..., int], capfd: pytest.CaptureFixture[str]
+):
+    broken = (
+        TEST.replace("one::one", "one")
+        + "fn one() -> u8 { 1 }\n"
+        + '#[cfg(not(test))]\npub fn broken() -> u8 { "one" }\n'
+    )
+    assert stage("core", broken, doc_tests="false", steps='["test"]') == 0
+    assert "it_is_one" in "".join(capfd.readouterr())
+    assert stage("full", broken, doc_tests="false", steps='["test"]') == 1
+    assert stage("core", EXAMPLE.format(result=1), doc_tests="false", steps='["test"]', tests=TEST) == 0, "it links it"
