@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from buildopt.errors import ArgumentError, BuildoptError, Interrupted, MachineRefused
 from buildopt.host import Host
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None, *, via_nox: bool = False) -> int:
     except KeyboardInterrupt:
         return _report_error(Interrupted("interrupted"), json)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go(sys.stdout)
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -65,12 +65,27 @@ def run() -> NoReturn:
 
 
 def _report_error(error: BuildoptError, json: bool) -> int:
-    if json:
-        _print_json(error.as_json())
-    else:
-        sys.stdout.flush()
-        sys.stderr.write("".join(f"{'buildopt: ' if not i else '  '}{line}\n" for i, line in enumerate(error.lines())))
+    try:
+        if json:
+            _print_json(error.as_json())
+        else:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has gone; the exit code is left to tell
+        _let_go(sys.stdout)
+    if not json:
+        try:
+            sys.stderr.write(
+                "".join(f"{'buildopt: ' if not i else '  '}{line}\n" for i, line in enumerate(error.lines()))
+            )
+            sys.stderr.flush()
+        except BrokenPipeError:
+            _let_go(sys.stderr)
     return error.exit_code
+
+
+def _let_go(stream: TextIO) -> None:
+    """Point a stream that nobody reads any more to nowhere, so that no later write to it fails."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _print_json(document: Any) -> None:

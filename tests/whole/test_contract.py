@@ -322,6 +322,21 @@ def test_a_full_pipe_or_a_closed_one_is_no_bug(ws: Path):
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize("words", [("nonsense",), ("nonsense", "--json")])
+@pytest.mark.parametrize("gone", ["stdout", "stderr"])
+def test_an_error_that_nobody_reads_any_more_keeps_its_exit_code(ws: Path, words: tuple[str, ...], gone: str):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, gone: writer}
+    result = subprocess.run(
+        [sys.executable, "-m", "buildopt", *words], cwd=ws, env=environment, text=True, check=False, **streams
+    )
+    os.close(writer)
+    assert result.returncode == 2
+    assert "Traceback" not in (result.stdout or "") + (result.stderr or "")
+
+
 def test_no_colour_when_nobody_wants_it(ws: Path):
     assert "\033" not in call(ws, "run", "quick-check").stderr
     assert "\033" not in call(ws, "run", "quick-check", NO_COLOR="1").stderr
