@@ -3,7 +3,8 @@
 serde and what stands around it (procedural macros), RustCrypto (many small crates), sqlparser (one big crate). Tuning starts from
 a Cargo profile that says nothing; what it writes is then compared side by side, in pairs that it has not seen; then the
 loop as declared (stages, affected packages, clippy in place of check and clippy) with plain check, clippy and test; once more
-with the doc tests, which plain Cargo runs, and the libraries that only they link, left to the stage `full`.
+with the doc tests, which plain Cargo runs, and the libraries that only they link, left to the stage `full`, and with the tests
+of a binary in one process, as plain Cargo runs them, in place of nextest's one for each.
 Call: python benchmarks/tuning.py FOLDER [--workspace serde rustcrypto sqlparser] [--budget 40m] [--pairs N] [--scenario …]
                                          [--time 10m] [--only-compare] [--nice]
 FOLDER is where the workspaces are put together; what was measured stays there, and the same call goes on with it.
@@ -29,8 +30,8 @@ OTHERS = ["default", "wizard.toml", "dev-fast"]
 _GOAL = 0.8
 LOOPS = {
     "loop": (),
-    "loop, core only tests, doc tests left to full": (
-        "--set", "stages.core.doc-tests=false", "--set", 'stages.core.run=["test"]',
+    "loop, core only tests, in one process, doc tests left to full": (
+        "--set", "stages.core.doc-tests=false", "--set", 'stages.core.run=["test"]', "--set", 'cargo.test-runner="cargo"',
     ),
 }  # fmt: skip
 
