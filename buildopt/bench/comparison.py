@@ -136,8 +136,9 @@ class _Study:
         return min(len(series[arm.name].pairs("cpu")) for arm in self._undecided(scenario))
 
     def _measure(self, scenario: Scenario, arms: Sequence[Arm], later: Sequence[Scenario], until: float) -> None:
-        """Take blocks of all `arms` by turns until each is settled, or until the time `until`."""
-        series, going = self._series(scenario), list(arms)
+        """Take blocks of all `arms` by turns until each is settled, or until the time `until`; those with fewer pairs first."""
+        series = self._series(scenario)
+        going = sorted(arms, key=lambda arm: len(series[arm.name].pairs("cpu")))
         while going:
             for arm in tuple(going):
                 own = series[arm.name]

@@ -280,6 +280,16 @@ def test_a_clean_build_starts_from_nothing_in_the_second_round_too(record: Recor
     assert [call[1] for call in lab.calls if call[::2] == ("prepare", clean.name)] == ["default", "same"]
 
 
+def test_a_call_that_goes_on_begins_with_the_candidate_that_had_no_time(record: Record) -> None:
+    seconds = {**SECONDS, "same": 10.3, "debug=0": 10.2}
+    both = [
+        deciding(run(FakeLab(seconds, noise=0.6), record, SAME, SMALLER, deadline=1_700_000_000 + 95)) for _ in "ab"
+    ]
+    (same, smaller), (same_again, smaller_again) = both
+    assert smaller.pairs < same.pairs == same_again.pairs
+    assert smaller_again.pairs > same.pairs
+
+
 def test_what_is_too_little_for_all_goes_to_the_one_with_the_fewest_pairs(record: Record) -> None:
     seconds = {"default": 10.0, "same": 10.3, "default in hub/build": 40.0, "same in hub/build": 41.0}
     lab = FakeLab(seconds, noise=0.3)
