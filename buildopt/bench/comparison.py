@@ -160,7 +160,7 @@ class _Study:
         """Prepare the baseline and the undecided arms, and return those that can be measured until then."""
         arms = self._undecided(scenario)
         began = self.sampler.now()
-        if began + self._least_seconds(scenario, arms) > until:
+        if not arms or began + self._least_seconds(scenario, arms) > until:
             return []
         good = []
         longest = 0.0

@@ -280,6 +280,13 @@ def test_a_clean_build_starts_from_nothing_in_the_second_round_too(record: Recor
     assert [call[1] for call in lab.calls if call[::2] == ("prepare", clean.name)] == ["default", "same"]
 
 
+def test_a_scenario_asked_for_twice_is_measured_once(record: Record) -> None:
+    lab = FakeLab(SECONDS)
+    found = deciding(run(lab, record, scenarios=(LEAF, LEAF)))
+    assert {comparison.verdict for comparison in found} == {"faster"}
+    assert lab.samples() == 2 * found[0].pairs
+
+
 def test_a_call_that_goes_on_begins_with_the_candidate_that_had_no_time(record: Record) -> None:
     seconds = {**SECONDS, "same": 10.3, "debug=0": 10.2}
     both = [
