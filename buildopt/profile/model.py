@@ -158,7 +158,8 @@ class Stage(Table):
     """Whether check, clippy and build also cover tests, benches and examples."""
     doc_tests: bool = True
     """Whether `test` also runs the examples of the documentation, each of which is compiled and linked by itself. Where that is
-    most of what an edit costs, a stage that runs less often can have them."""
+    most of what an edit costs, a stage that runs less often can have them. Without them, and without `build` and examples, a
+    library that no other test links is not compiled."""
     timeout: Timeout | None = None
     """When the stage is killed, with every process it started. `auto` is three times the 95th percentile of what the record
     knows of it on machines of this class, at least one minute and at most an hour."""
