@@ -1,7 +1,8 @@
 """The noise of real builds on this machine: one and the same rebuild after an edit, again and again, as a CSV file.
 
 Every edit is another one and is taken back; nothing else changes, so all that differs is noise. With `--neighbour`, a clean
-build of the same workspace runs beside it for every second stretch of 20 builds, as on a machine that others use.
+build of the same workspace runs beside it for every second stretch of 20 builds, and until it has ended, as on a machine that
+others use. How fast the machine was is known of builds of more than two and a half seconds.
 Call: python benchmarks/build_noise.py FOLDER NOISE.csv [--builds N] [--workspace ripgrep] [--neighbour]
 FOLDER is where the workspace is put together.
 """
@@ -23,7 +24,7 @@ from published import PUBLISHED, assemble
 from buildopt.cargo import load_workspace
 from buildopt.host import Host
 
-COLUMNS = ("wall_seconds", "cpu_seconds", "external_share", "neighbour")
+COLUMNS = ("wall_seconds", "cpu_seconds", "external_share", "neighbour", "unit_milliseconds")
 _STRETCH = 20
 
 
@@ -84,9 +85,13 @@ def record(root: Path, out: Path, builds: int, *, neighbour: bool) -> None:
                     before + f"\n#[doc(hidden)]\npub fn edit_{number}() -> u64 {{ {number} }}\n".encode()
                 )
                 busy = busy_seconds()
-                cost = measure(argv, root)
-                others = max(0.0, busy_seconds() - busy - cost.cpu) / (host.cores * cost.wall)
-                lines.writerow((f"{cost.wall:.4f}", f"{cost.cpu:.4f}", f"{others:.3f}", int(bool(beside and wanted))))
+                with host.speed() as speed:
+                    cost = measure(argv, root)
+                others = max(0.0, busy_seconds() - busy - cost.cpu - speed.cpu_seconds) / (host.cores * cost.wall)
+                unit = "" if speed.unit_seconds is None else f"{1000 * speed.unit_seconds:.5f}"
+                lines.writerow(
+                    (f"{cost.wall:.4f}", f"{cost.cpu:.4f}", f"{others:.3f}", int(bool(beside and wanted)), unit)
+                )
                 file.flush()
     finally:
         source.write_bytes(before)

@@ -3,7 +3,8 @@
 Each day the gate measures a scenario three times and twice more where it would fail, by the very functions that `buildopt
 gate` calls. Nothing changes: what fails is a false alarm. Then, on a day after the first 40, every build becomes slower for
 good, by 10 % and by 25 %: is it found that day, and within three days? The days are drawn in two ways: stretches of
-neighbouring builds from anywhere, and all in the order in which they were recorded (a machine that drifts).
+neighbouring builds from anywhere, and all in the order in which they were recorded (a machine that drifts). CPU seconds are
+held as they are, as the gate does for short builds, and as on a machine of one speed, as it does for the others.
 Wall time is there too, held against a budget of 1.5 times what a quiet build takes.
 Call: python benchmarks/gate_days.py NOISE.csv [--runs 100]
 NOISE.csv is what benchmarks/build_noise.py writes.
@@ -35,6 +36,8 @@ class Build(NamedTuple):
     wall: float
     cpu: float
     doubt: str | None
+    steady: float | None
+    """CPU seconds at one speed, that of the median of the recording; None where one of its builds was too short to tell."""
 
 
 Days = Callable[[random.Random], Iterator[tuple[Build, ...]]]
@@ -43,11 +46,15 @@ Days = Callable[[random.Random], Iterator[tuple[Build, ...]]]
 def recorded(path: Path) -> list[Build]:
     """Return the builds of a noise file, in order."""
     with path.open(newline="") as file:
-        rows = [
-            (float(row["wall_seconds"]), float(row["cpu_seconds"]), float(row["external_share"]))
-            for row in csv.DictReader(file)
-        ]
-    return [Build(wall, cpu, pollution(wall, cpu, share, False, cores=_CORES)) for wall, cpu, share in rows]
+        rows = list(csv.DictReader(file))
+    units = [float(row["unit_milliseconds"] or 0) for row in rows]
+    usual = statistics.median(units) if all(units) else None
+    found = []
+    for row, unit in zip(rows, units, strict=True):
+        wall, cpu, share = (float(row[name]) for name in ("wall_seconds", "cpu_seconds", "external_share"))
+        doubt = pollution(wall, cpu, share, False, cores=_CORES)
+        found.append(Build(wall, cpu, doubt, None if usual is None else cpu * usual / unit))
+    return found
 
 
 def anywhere(noise: list[Build], chance: random.Random) -> Iterator[tuple[Build, ...]]:
@@ -68,7 +75,7 @@ def in_order(noise: list[Build], chance: random.Random) -> Iterator[tuple[Build,
 
 def judged(builds: tuple[Build, ...], factor: float, hold: Callable[[list[Build], int], Answer]) -> Answer:
     """Return the verdict of one day on which every build takes `factor` times as long."""
-    slower = [Build(build.wall * factor, build.cpu * factor, build.doubt) for build in builds]
+    slower = [build._replace(wall=build.wall * factor, cpu=build.cpu * factor) for build in builds]
     answer = hold(slower[:ROUNDS], 0)
     if answer.level != "none" and not answer.confirmed:
         answer = hold(slower, RERUNS)
@@ -103,9 +110,9 @@ def budget_days(days: Iterator[tuple[Build, ...]], budget: float, factor: float)
         yield fails(judged(next(days), factor, hold))
 
 
-def history_rows(noise: list[Build], runs: int, kind: Kind) -> None:
+def history_rows(name: str, noise: list[Build], runs: int, kind: Kind) -> None:
     """Print false alarms and what was found of planted regressions."""
-    for name, draw in (("drawn from anywhere", anywhere), ("in the order recorded", in_order)):
+    for order, draw in (("drawn from anywhere", anywhere), ("in the order recorded", in_order)):
         alarms = [
             sum(failed for _, failed in history_days(draw(noise, random.Random(run)), kind, _DAYS, 1.0))
             for run in range(runs)
@@ -121,7 +128,7 @@ def history_rows(noise: list[Build], runs: int, kind: Kind) -> None:
                 same += found[planted]
                 within += any(found[planted + later] for later in range(3))
             cells.append(f"+{factor - 1:.0%} found {same} of {runs} that day, {within} within three")
-        print(f"  {kind:4} {name:22} {'; '.join(cells)}", flush=True)
+        print(f"  {name:16} {order:22} {'; '.join(cells)}", flush=True)
 
 
 def budget_rows(noise: list[Build], runs: int) -> None:
@@ -149,13 +156,22 @@ def budget_rows(noise: list[Build], runs: int) -> None:
 def main(path: Path, runs: int) -> None:
     """Print the table."""
     noise = recorded(path)
-    cpu, wall = [build.cpu for build in noise], [build.wall for build in noise]
+    steady = [build._replace(cpu=build.steady) for build in noise if build.steady is not None]
+    series = {
+        "CPU seconds": [build.cpu for build in noise],
+        "CPU seconds at one speed": [build.cpu for build in steady],
+        "wall seconds": [build.wall for build in noise],
+    }
     print(f"{len(noise)} builds, {sum(build.doubt is not None for build in noise)} of them beside other processes")
-    for name, values in (("CPU", cpu), ("wall", wall)):
+    for name, values in series.items():
+        if not values:
+            continue
         spread = 100 * statistics.stdev(values) / statistics.mean(values)
-        print(f"  {name} seconds: median {statistics.median(values):.2f}, coefficient of variation {spread:.0f} %")
-    history_rows(noise, runs, "cpu")
-    history_rows(noise, runs, "wall")
+        print(f"  {name}: median {statistics.median(values):.2f}, coefficient of variation {spread:.0f} %")
+    history_rows("CPU", noise, runs, "cpu")
+    if steady:
+        history_rows("CPU at one speed", steady, runs, "cpu")
+    history_rows("wall", noise, runs, "wall")
     budget_rows(noise, runs)
 
 

@@ -145,7 +145,9 @@ def loop(root: Path, limits: list[str], *, nice: bool) -> None:
         for each in buildopt(root, *words, *more, nice=nice)["comparisons"]:
             if each["failure"]:
                 print(f"  {name}: {each['failure']}")
-            elif each["ratio"]:
+            elif not each["ratio"]:
+                print(f"  {name}, {each['metric']:4}: no pair in the time; the same call goes on")
+            else:
                 low, high = each["interval"]
                 print(
                     f"  {name}, {each['metric']:4}: {each['baseline_seconds']:.2f} s plain, {each['candidate_seconds']:.2f} s declared: "

@@ -28,12 +28,15 @@ class Point(NamedTuple):
     crates: Mapping[str, float] = {}
     """Seconds by package of the last build; what an earlier gate found stands in its document."""
 
-    def value(self, kind: Kind) -> float | None:
-        """Return the median of the first three builds of which this can be said; None where there is none."""
+    def value(self, kind: Kind, unit_seconds: float | None = None) -> float | None:
+        """Return the median of the first three builds of which this can be said; None where there is none.
+
+        With `unit_seconds`, CPU seconds are those of a machine on which the known work takes as long.
+        """
         if kind == "size":
             return next((float(row.target_bytes) for row in reversed(self.rows) if row.target_bytes), None)
         rows = [row for row in self.rows if (row.cpu_complete if kind == "cpu" else row.polluted is None)]
-        return median([seconds(row, kind) for row in rows[:ROUNDS]]) if rows else None
+        return median([seconds(row, kind, unit_seconds) for row in rows[:ROUNDS]]) if rows else None
 
 
 def wanted_scenarios(profile: Profile) -> tuple[str, ...]:
@@ -82,7 +85,8 @@ def scenario_lines(
     """Return how `now` stands against the budget of its scenario, where it has one, and against `before`, oldest first.
 
     The first three builds are the measurement, what follows is re-runs. CPU seconds decide against the history, wall time
-    where a resident process compiles.
+    where a resident process compiles. Where the builds are long enough to say how fast the machine was, those of other days count
+    as if it had been as fast then as it is now.
     """
     rows = now.rows[: ROUNDS + RERUNS] if now else ()
     reruns = max(0, len(rows) - ROUNDS)
@@ -98,8 +102,9 @@ def scenario_lines(
         if not rows:
             return tuple(lines)
     kind: Kind = "cpu" if all(row.cpu_complete for row in rows) else "wall"
-    readings = [Reading(seconds(row, kind), _doubt(row)) for row in rows]
-    lines.append(_against_history(scenario, kind, readings, now, before, reruns))
+    unit = _unit_seconds(rows)
+    readings = [Reading(seconds(row, kind, unit), _doubt(row)) for row in rows]
+    lines.append(_against_history(scenario, kind, readings, now, before, reruns, unit))
     return tuple(lines)
 
 
@@ -114,11 +119,22 @@ def size_line(subject: str, now: Point | None, before: Sequence[Point], budget: 
     return _against_history(subject, "size", readings, now, before, 0)
 
 
-def seconds(row: MeasurementRow, kind: Kind) -> float:
-    """Return what counts of a measurement: CPU seconds, or wall seconds, those of the tests alone where they are known."""
+def seconds(row: MeasurementRow, kind: Kind, unit_seconds: float | None = None) -> float:
+    """Return what counts of a measurement: CPU seconds, or wall seconds, those of the tests alone where they are known.
+
+    CPU seconds are turned into those of a machine on which the known work takes `unit_seconds`, where both are known.
+    """
     if kind == "cpu":
-        return row.cpu_seconds
+        if unit_seconds is None or row.unit_seconds is None:
+            return row.cpu_seconds
+        return row.cpu_seconds * unit_seconds / row.unit_seconds
     return row.wall_seconds if row.test_seconds is None else row.test_seconds
+
+
+def _unit_seconds(rows: Sequence[MeasurementRow]) -> float | None:
+    """Return how long the known work took beside these builds; None where one of them was too short to say."""
+    units = [row.unit_seconds for row in rows if row.unit_seconds is not None]
+    return median(units) if units and len(units) == len(rows) else None
 
 
 def _doubt(row: MeasurementRow) -> str | None:
@@ -134,9 +150,15 @@ def _share(point: Point) -> dict[str, float]:
 
 
 def _against_history(
-    subject: str, kind: Kind, readings: Sequence[Reading], now: Point | None, before: Sequence[Point], reruns: int
+    subject: str,
+    kind: Kind,
+    readings: Sequence[Reading],
+    now: Point | None,
+    before: Sequence[Point],
+    reruns: int,
+    unit_seconds: float | None = None,
 ) -> GateLine:
-    known = [(point, value) for point in before if (value := point.value(kind)) is not None]
+    known = [(point, value) for point in before if (value := point.value(kind, unit_seconds)) is not None]
     answer = hold_history(readings, [value for _, value in known], kind=kind, reruns=reruns)
     line = GateLine(subject, "history", kind, answer)
     if answer.verdict not in ("regression", "improved") or now is None or answer.value is None:

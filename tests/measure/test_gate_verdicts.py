@@ -88,6 +88,8 @@ def test_a_budget_of_nothing_is_refused(budget: float) -> None:
         (readings(12.5), USUAL, 0, "regression", False),
         (readings(12.5, 12.6, 12.4), USUAL, RERUNS, "regression", True),
         (readings(12.5, 10.1, 10.2), USUAL, RERUNS, "ok", False),
+        (readings(12.5, 12.6, 12.4, 10.1, 10.2), USUAL, RERUNS, "ok", False),
+        (readings(12.5, 12.6, 12.4, 10.1, 12.5), USUAL, RERUNS, "regression", True),
         (readings(7.0), USUAL, 0, "improved", False),
         (readings(99.0), USUAL[:7], RERUNS, "too few runs", False),
         ([], USUAL, 0, "too few runs", False),

@@ -248,6 +248,32 @@ def test_a_scenario_fails_only_after_its_two_re_runs() -> None:
     assert fine.answer.verdict == "ok"
 
 
+@pytest.mark.parametrize(
+    ("took", "unit", "verdict"),
+    [
+        (1.5, 0.0015, "ok"),
+        (1.5, 0.001, "regression"),
+        (1.5, None, "regression"),
+        (1.0, 0.0008, "regression"),
+        (0.8, 0.0008, "ok"),
+    ],
+)
+def test_cpu_seconds_of_other_days_count_as_on_a_machine_that_is_as_fast_as_now(
+    took: float, unit: float | None, verdict: str
+) -> None:
+    before = [point(1.0, 1.0, 1.01, unit_seconds=0.001) for _ in range(10)]
+    (line,) = scenario_lines("leaf/build", point(*[took] * 5, unit_seconds=unit), before, Budgets(), cores=2)
+    assert line.answer.verdict == verdict
+    assert line.answer.value == pytest.approx(took), "what was measured is shown as it was measured"
+    assert line.answer.usual == pytest.approx(1000 * (unit or 0.001))
+
+
+def test_a_day_on_which_nothing_was_long_enough_counts_as_it_was() -> None:
+    before = [point(1.0, 1.0, 1.0, unit_seconds=0.001 if turn % 2 else None) for turn in range(10)]
+    (line,) = scenario_lines("leaf/build", point(1.5, 1.5, 1.5, unit_seconds=0.001), before, Budgets(), cores=2)
+    assert (line.answer.verdict, line.answer.usual) == ("regression", 1.0)
+
+
 def test_where_a_cache_server_compiles_a_busy_machine_is_no_regression() -> None:
     before = [point(1.0, 1.1, 1.2, cpu_complete=False) for _ in range(10)]
     now = point(2.0, 2.0, 2.0, 2.0, 2.0, cpu_complete=False, polluted=BUSY)
