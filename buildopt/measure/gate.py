@@ -121,7 +121,7 @@ def hold_history(readings: Sequence[Reading], history: Sequence[float], *, kind:
 
     Their median counts, and where `reruns` of them were taken because it was too much, the least but one: what is confirmed
     was seen in all of them but one at most. With fewer than 8 values that count, or no reading, there are too few runs. A
-    doubt matters to wall time only: CPU seconds hardly notice neighbours.
+    doubt matters to wall time only: neighbours add much less to CPU seconds.
     """
     known = accepted(history)[-_HISTORY:]
     expected = usual(known)
