@@ -141,11 +141,11 @@ def _doubt(row: MeasurementRow) -> str | None:
     return row.polluted or (UNTOLD if row.external_share is None else None)
 
 
-def _share(point: Point) -> dict[str, float]:
+def _share(point: Point, unit_seconds: float | None) -> dict[str, float]:
     """Return the CPU seconds of an average build by package: divided as the crates' own times are."""
     crates = _crates(point)
     whole = sum(crates.values())
-    cpu = sum(row.cpu_seconds for row in point.rows) / len(point.rows)
+    cpu = sum(seconds(row, "cpu", unit_seconds) for row in point.rows) / len(point.rows)
     return {package: cpu * seconds / whole for package, seconds in crates.items()} if whole > 0 else {}
 
 
@@ -166,8 +166,8 @@ def _against_history(
     found = last_change([*(value for _, value in known), answer.value])
     position, old, new = found or (len(known), 0.0, 0.0)
     # What ran at once shares the processors: each crate gets its part of the CPU seconds, and a busy machine cancels out.
-    past = [each for point, _ in known[:position] if (each := _share(point))]
-    line = line._replace(crates=changed_crates(_share(now), past) if past and kind != "size" else ())
+    past = [each for point, _ in known[:position] if (each := _share(point, unit_seconds))]
+    line = line._replace(crates=changed_crates(_share(now, unit_seconds), past) if past and kind != "size" else ())
     if found is None:
         return line
     first = known[position][0] if position < len(known) else now

@@ -268,6 +268,17 @@ def test_cpu_seconds_of_other_days_count_as_on_a_machine_that_is_as_fast_as_now(
     assert line.answer.usual == pytest.approx(1000 * (unit or 0.001))
 
 
+def test_the_crates_that_explain_it_count_as_on_a_machine_that_is_as_fast_as_now() -> None:
+    def day(heavy: float, light: float, unit: float) -> Point:
+        found = point(*[heavy + light] * 5, unit_seconds=unit)
+        return found._replace(crates={"heavy": heavy, "light": light})
+
+    before = [day(2.0, 3.0, 0.001) for _ in range(10)]
+    (line,) = scenario_lines("leaf/build", day(8.0, 6.0, 0.002), before, Budgets(), cores=2)
+    assert line.answer.verdict == "regression"
+    assert [(each.package, each.before_seconds) for each in line.crates] == [("heavy", pytest.approx(4.0))]
+
+
 def test_a_day_on_which_nothing_was_long_enough_counts_as_it_was() -> None:
     before = [point(1.0, 1.0, 1.0, unit_seconds=0.001 if turn % 2 else None) for turn in range(10)]
     (line,) = scenario_lines("leaf/build", point(1.5, 1.5, 1.5, unit_seconds=0.001), before, Budgets(), cores=2)
